@@ -1,0 +1,1 @@
+"""The two contracts and their committed artifacts."""

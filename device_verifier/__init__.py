@@ -1,0 +1,1 @@
+"""The device: decides, fetches, writes A/B slots, drives boot loaders, reports."""

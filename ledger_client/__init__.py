@@ -1,0 +1,1 @@
+"""All that hosts do: publish, steer, prove, audit."""
