@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` does the main job, `make test` passes the tests. Both set up what they need.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench gas lock clean
+
+BIN := .venv/bin
+WORKERS ?= 2
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## make .venv from the hash-locked requirements.lock (the other targets do it by themselves)
+	@sh .ci/setup
+
+demo: setup ## firmware moves without a central server, attacks are refused, the history is proved
+	@$(BIN)/python -m examples.demo
+
+test: setup ## run the tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+lint: setup ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## let ruff format the tree
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup ## run the benchmarks that show the bars
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+gas: setup ## print the gas of every act, measured on the embedded EVM
+	@$(BIN)/python -m pytest -q -s tests/contract/test_gas.py
+
+lock: setup ## resolve the lock file anew, hashes included (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --all-extras \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean: ## remove what the other targets made
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
