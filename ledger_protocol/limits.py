@@ -28,7 +28,7 @@ MAX_ENVELOPE_BYTES: Final = 8 * KIB  # 32 signatures of about 115 bytes each, an
 MAX_TRUST_ROOT_BYTES: Final = 64 * KIB  # 64 validators, 32 + 32 keys, 32 witnesses take about 20 KiB
 MAX_PROOF_BYTES: Final = 64 * KIB  # header, six words and hints take 3 to 6 KiB
 MAX_REPORT_BYTES: Final = 16 * KIB
-MAX_RECEIPT_PROOF_BYTES: Final = 128 * KIB  # a receipt with many logs sits in one leaf
+MAX_RECEIPT_PROOF_BYTES: Final = 512 * KIB  # 512 events of a batch, 330 bytes a log, sit in one leaf
 
 # --- lists inside documents ---
 MAX_SIGNATURES: Final = 32  # signature checks cost time before anything is trusted

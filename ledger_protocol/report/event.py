@@ -113,27 +113,22 @@ def verify_event_signature(digest: bytes, signature: bytes, public_key: bytes) -
 def verify_chain(
     events: Sequence[UpdateEvent], *, after: DeviceWord, chain_id: int, journal: bytes
 ) -> tuple[Gap, ...]:
-    """Check that events follow the device's proven word and one another, as the journal does, and name the
-    gaps.
+    """Check that events follow the device's proven word and one another, as the journal does; name the gaps.
 
     Raises MismatchError where a sequence does not rise, or where the next number does not carry the digest
     before it: a fork in the device's history.
     """
-    gaps: list[Gap] = []
-    sequence, previous = after.sequence, after.previous
-    for event in events:
-        if event.sequence <= sequence:
-            raise MismatchError("event: sequence", expected=f"above {sequence}", got=event.sequence)
-        if event.sequence == sequence + 1:
-            if event.previous != previous:
-                raise MismatchError(
-                    f"event {event.sequence}: previous", expected=previous, got=event.previous
-                )
-        else:
-            gaps.append(Gap(after=sequence, before=event.sequence))
-        sequence = event.sequence
-        previous = chain_link(event_digest(event, chain_id=chain_id, journal=journal))
-    return tuple(gaps)
+    return _gaps(events, after.sequence, after.previous, chain_id=chain_id, journal=journal)
+
+
+def verify_follows(events: Sequence[UpdateEvent], *, chain_id: int, journal: bytes) -> tuple[Gap, ...]:
+    """Check that events follow one another, whatever came before the first; name the gaps. Raises
+    MismatchError.
+    """
+    if not events:
+        return ()
+    first = events[0]
+    return _gaps(events, first.sequence - 1, first.previous, chain_id=chain_id, journal=journal)
 
 
 def verify_queue(events: Sequence[UpdateEvent], *, chain_id: int, journal: bytes) -> None:
@@ -152,3 +147,22 @@ def verify_queue(events: Sequence[UpdateEvent], *, chain_id: int, journal: bytes
                 expected=link,
                 got=event.previous,
             )
+
+
+def _gaps(
+    events: Sequence[UpdateEvent], sequence: int, previous: bytes, *, chain_id: int, journal: bytes
+) -> tuple[Gap, ...]:
+    gaps: list[Gap] = []
+    for event in events:
+        if event.sequence <= sequence:
+            raise MismatchError("event: sequence", expected=f"above {sequence}", got=event.sequence)
+        if event.sequence == sequence + 1:
+            if event.previous != previous:
+                raise MismatchError(
+                    f"event {event.sequence}: previous", expected=previous, got=event.previous
+                )
+        else:
+            gaps.append(Gap(after=sequence, before=event.sequence))
+        sequence = event.sequence
+        previous = chain_link(event_digest(event, chain_id=chain_id, journal=journal))
+    return tuple(gaps)
