@@ -25,13 +25,14 @@ def share_bps(word: ChannelWord, at_s: int) -> int:
     s).
 
     `immediate` is all at once. Otherwise `initial_bps` holds for `hold_hours` from `rollout_from`, then
-    rises evenly to all within `ramp_hours`; an initial share of 0 stays nobody.
+    rises evenly to all within `ramp_hours`; an initial share of 0 stays nobody, and a
+    halt has frozen the share reached as `initial_bps`.
     """
     if word.immediate:
         return ALL_BPS
-    if word.initial_bps == 0:
-        return 0
     initial = min(word.initial_bps, ALL_BPS)
+    if word.halted or initial == 0:
+        return initial
     ramped_s = at_s - word.rollout_from - word.hold_hours * _HOUR_S
     if ramped_s < 0:
         return initial

@@ -102,15 +102,13 @@ def detail_of(encoded_report: bytes) -> bytes:
 
 
 def value_text(value: object) -> str:
-    """Make one line that fits `expected` or `found`: bytes as hexadecimal digits, the start kept, controls
-    replaced.
-    """
+    """Make one line that fits `expected` or `found`: bytes as hexadecimal, no controls, the start kept."""
     text = value.hex() if isinstance(value, bytes) else str(value)
     return _cut(_printable(text, "")[:MAX_VALUE_BYTES], MAX_VALUE_BYTES)
 
 
 def log_tail_text(log: str) -> str:
-    """Make the end of a log that fits `log_tail`: the last bytes kept, lines kept, other controls replaced."""
+    """Make the end of a log that fits `log_tail`: lines, no other controls, the last bytes kept."""
     clean = _printable(log[-MAX_LOG_TAIL_BYTES:].replace("\r\n", "\n"), "\n\t")
     return _cut(clean[::-1], MAX_LOG_TAIL_BYTES)[::-1]
 

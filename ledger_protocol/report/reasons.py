@@ -20,6 +20,7 @@ class Reason(StrEnum):
     WRONG_CHAIN = "wrong-chain"
     NOTE_UNSUPPORTED = "note-unsupported"
     STALE_LEDGER = "stale-ledger"
+    HEADER_FROM_FUTURE = "header-from-future"
     LEDGER_ROLLBACK = "ledger-rollback"
     SPLIT_VIEW = "split-view"
     BAD_PROOF = "bad-proof"
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     UP_TO_DATE = "up-to-date"
     UPDATE_AVAILABLE = "update-available"
     ALREADY_FAILED = "already-failed"
+    NOT_NEWER = "not-newer"
+    MANDATORY = "mandatory"
     # V6 to V9: is it the release that the ledger means, signed, and for me?
     WRONG_CONTENT = "wrong-content"
     BAD_SIGNATURE = "bad-signature"
@@ -47,6 +50,8 @@ class Reason(StrEnum):
     INCOMPATIBLE = "incompatible"
     ROLLBACK = "rollback"
     UNREACHABLE_FROM = "unreachable-from"
+    INSTALL_VIA = "install-via"
+    UNSUPPORTED = "unsupported"
     TOO_LARGE = "too-large"
     # V10 to V13: fetch, write, arm, boot, confirm
     CORRUPT_CONTENT = "corrupt-content"
@@ -63,6 +68,7 @@ class Reason(StrEnum):
     CONNECTIVITY_LOST = "connectivity-lost"
     INSTALLED = "installed"
     CONFIRMED = "confirmed"
+    BASELINE = "baseline"
     # we could not reach them, or this device is not set up
     SOURCE_UNREACHABLE = "source-unreachable"
     CONTENT_UNAVAILABLE = "content-unavailable"
@@ -72,6 +78,8 @@ class Reason(StrEnum):
     NOT_ENROLLED = "not-enrolled"
     RETIRED = "retired"
     INTERRUPTED = "interrupted"
+    BUSY = "busy"
+    USAGE = "usage"
 
     @property
     def check(self) -> str:
@@ -135,6 +143,11 @@ RULES: Final[dict[Reason, Rule]] = {
     Reason.STALE_LEDGER: Rule(
         "V2",
         "the newest header on offer is older than the trust root allows",
+        "check the device's clock, then ask another source",
+    ),
+    Reason.HEADER_FROM_FUTURE: Rule(
+        "V2",
+        "the header's time is far ahead of this device's clock",
         "check the device's clock, then ask another source",
     ),
     Reason.LEDGER_ROLLBACK: Rule(
@@ -201,6 +214,16 @@ RULES: Final[dict[Reason, Rule]] = {
         "this release failed on this device before",
         "read the report of the failure; a newly signed release is tried again",
     ),
+    Reason.NOT_NEWER: Rule(
+        "V5",
+        "the channel's head is another release, but not a newer one than the device runs",
+        "the publisher publishes a newly signed release with a higher sequence",
+    ),
+    Reason.MANDATORY: Rule(
+        "V5",
+        "the installed release is revoked and the device has to leave it at once",
+        "run the installation",
+    ),
     Reason.WRONG_CONTENT: Rule(
         "V6",
         "the manifest is not the one that the ledger names",
@@ -245,6 +268,16 @@ RULES: Final[dict[Reason, Rule]] = {
         "V9",
         "the release cannot be reached from what the device runs",
         "the release names one to install first; it must be published and not revoked",
+    ),
+    Reason.INSTALL_VIA: Rule(
+        "V9",
+        "the device has to install an older release first to reach the head",
+        "run the installation: it takes both steps",
+    ),
+    Reason.UNSUPPORTED: Rule(
+        "V9",
+        "the release needs a handler or an encryption that this device does not have",
+        "update the device's own software first, or build the release with another handler",
     ),
     Reason.TOO_LARGE: Rule(
         "V9",
@@ -313,6 +346,7 @@ RULES: Final[dict[Reason, Rule]] = {
     ),
     Reason.INSTALLED: Rule("V11", "the spare slot is written, verified and armed", "reboot the device"),
     Reason.CONFIRMED: Rule("V13", "the new release is healthy and stays", "nothing to do"),
+    Reason.BASELINE: Rule("-", "the first event after enrolment: what the device runs", "nothing to do"),
     Reason.SOURCE_UNREACHABLE: Rule(
         "-",
         "no source of the ledger's state answered",
@@ -350,5 +384,11 @@ RULES: Final[dict[Reason, Rule]] = {
     ),
     Reason.INTERRUPTED: Rule(
         "-", "the work was cut off before its end", "run it again: it goes on where it can"
+    ),
+    Reason.BUSY: Rule("-", "another agent is at work on this device", "wait until it is done"),
+    Reason.USAGE: Rule(
+        "-",
+        "the command or the configuration is not right",
+        "read the message and correct it",
     ),
 }
