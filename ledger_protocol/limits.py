@@ -61,5 +61,5 @@ MAX_CAR_HEADER_BYTES: Final = 4 * KIB
 MAX_CAR_ROOTS: Final = 16
 MAX_BUNDLE_PART_BYTES: Final = 4 * GIB - MIB  # FAT32 ends at 4 GiB - 1
 MAX_BUNDLE_PARTS: Final = 256  # 1 TiB
-MAX_BUNDLE_BLOCKS: Final = 2**20  # 16 bytes of index each: 16 MiB; 32 GiB of images at 32 KiB a block
+MAX_BUNDLE_BLOCKS: Final = 2**18  # about 10 GiB at 40 KiB a block; the index takes 16 bytes each
 MAX_BUNDLE_ROOTS_BYTES: Final = 4 * MIB  # all trust roots of one bundle, held in memory
