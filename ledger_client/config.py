@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ledger_protocol.keccak import keccak256
-
 from ledger_client.errors import ConfigError
+from ledger_protocol.keccak import keccak256
 
 CONFIG_NAME = "fwledger.toml"
 
@@ -51,11 +50,11 @@ class IpfsConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
-    """Who pays and approves: a v3 keystore with its password file, or an unlocked account of a dev chain."""
+    """Who pays and approves: a v3 keystore with its password file, or the n-th account of a dev chain."""
 
     keystore: Path | None = None
     password_file: Path | None = None
-    unlocked: bytes | None = None
+    dev_account: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,8 @@ timeout_s = 60
 file # with its password, readable by you alone.
 # keystore = "keys/publisher.json"
 # password_file = "keys/publisher.password"
-# On a development chain only: an account that the node itself signs for.
-# unlocked = "0x..."
+# On a development chain only: the n-th account of the well-known "test test ... junk" words.
+# dev_account = 0
 
 [release]
 # Where `release build` puts manifests and envelopes, and the blocks of images.

@@ -99,9 +99,15 @@ class RevertedError(NotTrustedError):
     """A contract refused the call. `reason` is its text without the `fwledger: ` prefix, or empty."""
 
     reason = ""
+    advice = ""
 
     def __init__(self, what: str = "", *, reason: str = "", call: str = "", hint: str = "") -> None:
         self.reason = reason or type(self).reason
         self.call = call
         where = f" {call}" if call else ""
         super().__init__(what or f"the ledger refused{where}: {self.reason or 'no reason given'}", hint=hint)
+
+    @classmethod
+    def default_hint(cls) -> str:
+        """What each refusal's class says."""
+        return cls.advice

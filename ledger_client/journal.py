@@ -1,0 +1,122 @@
+"""UpdateJournal as typed calls: what did run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger_client.contract import Contract, Log, artifact
+from ledger_client.errors import UsageError
+from ledger_protocol.ledger.contract_state import DeviceWord, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ledger_client.network import Call, Network
+    from ledger_protocol.report.event import SignedEvent, UpdateEvent
+
+ARTIFACT = "UpdateJournal"
+
+# The contract's bounds of one call; longer lists are refused without a reason, so they are named here first.
+MAX_ENROLMENTS = 128
+MAX_QUEUE = 16
+MAX_QUEUE_RELEASES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A device to be added: address (20 bytes), group, and the salted commitment to its serial (32 bytes)."""
+
+    device: bytes
+    group: int
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledDevice:
+    """One `Enrolled` log."""
+
+    device: bytes
+    group: int
+    commitment: bytes
+    log: Log
+
+
+class Journal:
+    """The journal contract at an address."""
+
+    def __init__(self, network: Network, address: bytes) -> None:
+        self.network = network
+        self.address = address
+        self.contract = Contract(network, address, artifact(ARTIFACT))
+
+    def interface_version(self) -> int:
+        """Which interface the contract speaks."""
+        return int(self.contract.read("interface_version"))
+
+    def ledger(self) -> bytes:
+        """The address of the ledger that this journal was made with."""
+        return bytes(self.contract.read("ledger"))
+
+    def device(self, address: bytes) -> DeviceWord:
+        """A device's word; all zero where it was never enrolled."""
+        return DeviceWord.decode(int(self.contract.read("device", address)))
+
+    def tally(self, release: bytes, published_at: int) -> Tally:
+        """The votes of one publication."""
+        return Tally.decode(int(self.contract.read("tally", release, published_at)))
+
+    def enrol(self, enrolments: Sequence[Enrolment]) -> Call:
+        """Add devices never seen before: an enroller alone."""
+        if not 0 < len(enrolments) <= MAX_ENROLMENTS:
+            raise UsageError(
+                "devices to enrol at once", expected=f"1 to {MAX_ENROLMENTS}", got=len(enrolments)
+            )
+        if len(enrolments) == 1:
+            one = enrolments[0]
+            return self.contract.call("enrol", one.device, one.group, one.commitment, what="enrol 1 device")
+        values = [(e.device, e.group, e.commitment) for e in enrolments]
+        return self.contract.call("enrol_many", values, what=f"enrol {len(values)} devices")
+
+    def submit_queue(self, events: Sequence[UpdateEvent], signature: bytes, *, recovery: int) -> Call:
+        """One device's consecutive events under the 64-byte signature over the last; `recovery` is 27 or 28.
+
+        Raises UsageError where they do not fit one call; `runs` cuts a history into calls that do.
+        """
+        releases = tuple(dict.fromkeys(event.release for event in events))
+        if not 0 < len(events) <= MAX_QUEUE or len(releases) > MAX_QUEUE_RELEASES:
+            raise UsageError(
+                "events of one call",
+                expected=f"1 to {MAX_QUEUE} of up to {MAX_QUEUE_RELEASES} releases",
+                got=f"{len(events)} of {len(releases)}",
+            )
+        reports = [(_stamp(event, releases.index(event.release)), event.detail) for event in events]
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        what = f"record {len(events)} event{'s' if len(events) > 1 else ''}"
+        return self.contract.call(
+            "submit_queue", list(releases), reports, events[0].previous, recovery, r, s, what=what
+        )
+
+    def enrolled(self, *, from_block: int, to_block: int) -> Iterator[EnrolledDevice]:
+        """`Enrolled` logs, oldest first."""
+        for log in self.contract.logs("Enrolled", from_block=from_block, to_block=to_block):
+            v = log.values
+            yield EnrolledDevice(v["device"], v["group"], v["commitment"], log)
+
+
+def runs(signed: Sequence[SignedEvent]) -> list[tuple[SignedEvent, ...]]:
+    """Cut events, in order, into consecutive runs that each fit one `submit_queue`."""
+    found: list[list[SignedEvent]] = []
+    for one in signed:
+        run = found[-1] if found else []
+        follows = bool(run) and one.event.sequence == run[-1].event.sequence + 1
+        releases = {other.event.release for other in run} | {one.event.release}
+        if follows and len(run) < MAX_QUEUE and len(releases) <= MAX_QUEUE_RELEASES:
+            run.append(one)
+        else:
+            found.append([one])
+    return [tuple(run) for run in found]
+
+
+def _stamp(event: UpdateEvent, release_index: int) -> int:
+    return event.sequence | int(event.kind) << 32 | event.time << 40 | release_index << 80

@@ -1,0 +1,192 @@
+"""FirmwareLedger as typed calls: what may run.
+
+Reads are what a node says, good for screens and previews; what must be true is proved
+(`ledger_client.proofs`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger_client.acts import GOVERNORS_ACTS, Act
+from ledger_client.approvals import contract_values
+from ledger_client.contract import Contract, Log, artifact
+from ledger_client.errors import UsageError
+from ledger_protocol.ledger.contract_state import ChannelWord, Revocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ledger_client.acts import Rollout
+    from ledger_client.approvals import Approval
+    from ledger_client.network import Call, Network
+
+ARTIFACT = "FirmwareLedger"
+
+ROLE_BITS = {"publisher": 1, "guardian": 2, "governor": 4, "enroller": 8, "gateway": 16, "operator": 32}
+
+# The contract's argument order of each approved act, in the fields of its typed struct; `terms` packs the
+# rest.
+_FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Publish": ("publish", ("channel", "release", "envelope", "terms")),
+    "SetRollout": ("set_rollout", ("channel", "terms")),
+    "Resume": ("resume", ("channel", "terms")),
+    "Revoke": ("revoke_approved", ("release", "reason", "mandatory", "deadline")),
+    "AssignGroup": ("assign_group", ("group", "channel", "deadline")),
+    "PlaceDevices": ("place_devices", ("devices", "group", "retired", "deadline")),
+    "SetTrustRoot": ("set_trust_root", ("digest", "version", "envelope", "deadline")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One `Published` log: a release became a channel's head. `envelope` is a hint, the SHA-256 of its
+    block.
+    """
+
+    channel: bytes
+    release: bytes
+    envelope: bytes
+    word: ChannelWord
+    approvers: tuple[bytes, ...]
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRootSet:
+    """One `TrustRootSet` log."""
+
+    version: int
+    digest: bytes
+    envelope: bytes
+    log: Log
+
+
+class Ledger:
+    """The ledger contract at an address."""
+
+    def __init__(self, network: Network, address: bytes) -> None:
+        self.network = network
+        self.address = address
+        self.contract = Contract(network, address, artifact(ARTIFACT))
+
+    def interface_version(self) -> int:
+        """Which interface the contract speaks."""
+        return int(self.contract.read("interface_version"))
+
+    def journal(self) -> bytes:
+        """The address of the journal that this ledger was made with."""
+        return bytes(self.contract.read("journal"))
+
+    def head(self, channel: bytes) -> bytes | None:
+        """The newest release of a channel, None where nothing was ever published."""
+        found = bytes(self.contract.read("head", channel))
+        return found if any(found) else None
+
+    def word(self, channel: bytes) -> ChannelWord:
+        """Sequence, floor, flags and rollout of a channel; all zero where nothing was published."""
+        return ChannelWord.decode(int(self.contract.read("word", channel)))
+
+    def channel_of(self, group: int) -> bytes | None:
+        """The channel that a group follows, None where it follows none."""
+        found = bytes(self.contract.read("channel_of", group))
+        return found if any(found) else None
+
+    def revoked(self, release: bytes) -> Revocation | None:
+        """A release's revocation, None where it is not revoked."""
+        word = int(self.contract.read("revoked", release))
+        return Revocation.decode(word) if word else None
+
+    def trust_root(self) -> bytes:
+        """The digest of the newest trust root document; zeros before the first."""
+        return bytes(self.contract.read("trust_root"))
+
+    def trust_root_version(self) -> int:
+        """Its version; 0 before the first."""
+        return int(self.contract.read("trust_root_version"))
+
+    def roles(self, address: bytes) -> frozenset[str]:
+        """The roles of an address."""
+        bits = int(self.contract.read("role", address))
+        return frozenset(name for name, bit in ROLE_BITS.items() if bits & bit)
+
+    def thresholds(self) -> tuple[int, int]:
+        """How many publishers, and how many governors, must approve an act."""
+        publishers, governors = self.contract.read("thresholds")
+        return int(publishers), int(governors)
+
+    def threshold_of(self, act: Act) -> tuple[int, str]:
+        """How many members must approve this act, and their role."""
+        publishers, governors = self.thresholds()
+        return (governors, "governor") if act.name in GOVERNORS_ACTS else (publishers, "publisher")
+
+    def act(self, act: Act, approvals: Sequence[Approval]) -> Call:
+        """The call that carries out an approved act."""
+        function, names = _FUNCTIONS[act.name]
+        if (act.chain_id, act.ledger) != (self.network.chain_id, self.address):
+            raise UsageError(f"{act.name} was approved for another ledger or chain")
+        values = [act.terms() if name == "terms" else act[name] for name in names]
+        return self.contract.call(
+            function, *values, contract_values(approvals), what=function.replace("_", " ")
+        )
+
+    def halt(self, channel: bytes) -> Call:
+        """Stop installs of a channel's head: a guardian alone."""
+        return self.contract.call("halt", channel, what="halt")
+
+    def revoke(self, release: bytes, reason: int) -> Call:
+        """Stop new installs of a release: a guardian alone."""
+        return self.contract.call("revoke", release, reason, what="revoke")
+
+    def new_act(self, name: str, **values: object) -> Act:
+        """An act for this ledger on this chain."""
+        return Act.of(name, values, chain_id=self.network.chain_id, ledger=self.address)
+
+    def publish_act(
+        self,
+        *,
+        channel: bytes,
+        release: bytes,
+        envelope: bytes,
+        sequence: int,
+        security_version: int,
+        rollout: Rollout,
+        epoch: int,
+        deadline: int,
+    ) -> Act:
+        """What publishers approve to make a release the head of a channel."""
+        return self.new_act(
+            "Publish",
+            channel=channel,
+            release=release,
+            envelope=envelope,
+            sequence=sequence,
+            securityVersion=security_version,
+            epoch=epoch,
+            deadline=deadline,
+            **rollout.fields(),
+        )
+
+    def publications(
+        self, *, from_block: int, to_block: int, channel: bytes | None = None, release: bytes | None = None
+    ) -> Iterator[Publication]:
+        """`Published` logs, oldest first."""
+        match = {k: v for k, v in (("channel", channel), ("release", release)) if v is not None}
+        for log in self.contract.logs("Published", from_block=from_block, to_block=to_block, match=match):
+            v = log.values
+            word = ChannelWord.decode(v["word"])
+            yield Publication(v["channel"], v["release"], v["envelope"], word, tuple(v["approvers"]), log)
+
+    def trust_roots(self, *, from_block: int, to_block: int) -> Iterator[TrustRootSet]:
+        """`TrustRootSet` logs, oldest first."""
+        for log in self.contract.logs("TrustRootSet", from_block=from_block, to_block=to_block):
+            v = log.values
+            yield TrustRootSet(v["version"], v["digest"], v["envelope"], log)
+
+    def groups(self, *, from_block: int, to_block: int) -> dict[int, bytes]:
+        """Every group that was ever assigned, with the channel it follows now."""
+        found = {}
+        for log in self.contract.logs("GroupAssigned", from_block=from_block, to_block=to_block):
+            found[int(log.values["group"])] = bytes(log.values["channel"])
+        return found
