@@ -21,7 +21,7 @@ MAX_STATE_NODE_BYTES = 1_024  # a full branch is 532 bytes, an account's leaf ab
 _HASH_BYTES = 32
 _BRANCH_ITEMS = 17
 _NODE_DEPTH = 16  # inlined nodes are under 32 bytes, so they cannot nest deeper
-_NODE_ITEMS = 64  # a branch and what is inlined in it
+_NODE_ITEMS = 512  # a branch, and 16 inlined children of at most 31 items each
 
 
 class NodeSet:
