@@ -119,8 +119,17 @@ def judge_via(
     wanted = parent.manifest.min_from
     if wanted is None or wanted.via != via.release_id:
         raise ValueError("judge_via wants the release that its parent names")
+    tried = via.release_id in facts.failed
     gates = [
         _channel_gate(via, view),
+        _gate(
+            "V5",
+            "stepping stone on this device",
+            "not failed before",
+            "failed before" if tried else "not failed before",
+            ok=not tried or facts.override,
+            reason=Reason.FAILED_HERE,
+        ),
         _gate(
             "V9",
             "stepping stone's revocation",
@@ -228,7 +237,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
             action=Action.NONE,
         )
     yield _gate(
-        "V5",
+        "V9",
         "head's security version",
         f"{facts.security_floor} (floor) or higher",
         str(word.security_version),

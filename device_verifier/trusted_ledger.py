@@ -14,11 +14,12 @@ from device_verifier.errors import NotTrusted, readable
 from device_verifier.sources import StateQuery
 from device_verifier.steps import Step
 from ledger_protocol.content import dag_cbor
-from ledger_protocol.errors import MismatchError, ProtocolError, QuorumError
+from ledger_protocol.errors import ProofError, ProtocolError, QuorumError
 from ledger_protocol.ledger import contract_state as state
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.contract_state import ChannelWord, DeviceWord, Revocation
-from ledger_protocol.ledger.proof import LedgerProof, account_storage_root, verify_words
+from ledger_protocol.ledger.merkle_patricia import NodeSet
+from ledger_protocol.ledger.proof import LedgerProof, prove_account, prove_word
 from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release import trust_root as roots
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot
@@ -121,7 +122,8 @@ class TrustedLedger:
         self._now_s = now_s
         self._walked_now = 0
         self._header: VerifiedHeader | None = None
-        self._proof: LedgerProof | None = None
+        self._nodes: NodeSet | None = None
+        self._hints: tuple[bytes, ...] = ()
         self._steps: list[Step] = []
         if floor is not None and floor.root_version > self._root.version:
             raise NotTrusted(
@@ -193,7 +195,9 @@ class TrustedLedger:
         header, decoded = self._authentic_header(proof)
         self._refuse_old(header)
         self._refuse_expired(header.time, "the proven header")
-        self._header, self._proof = header, decoded
+        with _as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V3"):
+            self._nodes = NodeSet(decoded.nodes)
+        self._header, self._hints = header, decoded.envelopes
         return header
 
     @property
@@ -214,33 +218,20 @@ class TrustedLedger:
         Raises NotTrusted (bad-proof, wrong-contract, trust-root-missing); RuntimeError before a header.
         """
         header = self._accepted_header()
-        self._prove_account()
-        digest = self._words([state.trust_root_key()])[0].to_bytes(32, "big")
-        if any(digest) and digest not in self._digests:
-            raise NotTrusted(
-                "the ledger names a trust root that this device has not seen",
-                reason=Reason.TRUST_ROOT_MISSING,
-                expected=f"the digest of version {self._root.version} or of one before it",
-                got=digest,
-                hint="ask another source for the newer trust root, or use a newer bundle",
-            )
-        channel = query.channel_id
-        if channel is None:
-            assert query.group is not None  # StateQuery demands one of the two
-            channel = _word_or_none(self._words([state.channel_of_key(query.group)])[0])
-        head, word = (None, None) if channel is None else self._channel(channel)
-        releases = tuple(dict.fromkeys(r for r in (head, query.installed, *query.also_revoked) if r is not None))
-        with _as_not_trusted(Reason.BAD_PROOF, "a revocation word", check="V4"):
-            words = self._words([state.revoked_key(r) for r in releases])
-            revoked = {
-                release: Revocation.decode(value) if value else None
-                for release, value in zip(releases, words, strict=True)
-            }
-        approved_at = None
-        if self._root.operator is not None and head is not None:
-            approved_at = self._words([state.approval_key(self._root.operator, head)])[0] or None
+        storage_root = self._prove_account()
+        with _as_not_trusted(Reason.BAD_PROOF, "a word of the ledger", check="V4"):
+            self._refuse_unseen_root(self._word(storage_root, state.trust_root_key()))
+            channel = query.channel_id
+            if channel is None:
+                assert query.group is not None  # StateQuery demands one of the two
+                channel = _word_or_none(self._word(storage_root, state.channel_of_key(query.group)))
+            head, word = (None, None) if channel is None else self._channel(storage_root, channel)
+            asked = [release for release in (head, query.installed, *query.also_revoked) if release is not None]
+            revoked = {release: self._revocation(storage_root, release) for release in asked}
+            approved_at = None
+            if self._root.operator is not None and head is not None:
+                approved_at = self._word(storage_root, state.approval_key(self._root.operator, head)) or None
         self._steps.append(_passed("V4", "ledger words", "proven at one height", f"block {header.number}"))
-        assert self._proof is not None
         return LedgerView(
             header=header,
             root=self._root,
@@ -251,7 +242,7 @@ class TrustedLedger:
             installed_revoked=None if query.installed is None else revoked[query.installed],
             approved_at=approved_at,
             also_revoked=tuple((release, revoked[release]) for release in query.also_revoked),
-            envelope_hints=self._proof.envelopes,
+            envelope_hints=self._hints,
             steps=self.steps,
         )
 
@@ -260,17 +251,12 @@ class TrustedLedger:
 
         Raises NotTrusted (bad-proof); RuntimeError before a header.
         """
-        self._accepted_header()
-        assert self._proof is not None
-        key = state.device_key(device)
+        header = self._accepted_header()
         with _as_not_trusted(Reason.BAD_PROOF, "the journal's word of this device", check="V4"):
-            value = verify_words(
-                self._accepted_header().state_root,
-                self._proof,
-                account=self._root.ledger.journal,
-                code_hash=None,
-                keys=[key],
-            )[key]
+            account = prove_account(header.state_root, self._node_set(), self._root.ledger.journal)
+            if account is None:
+                raise ProofError("the journal's account", expected="a contract", got="proven absent")
+            value = self._word(account.storage_root, state.device_key(device))
             return DeviceWord.decode(value) if value else None
 
     def _authentic_header(self, proof: bytes) -> tuple[VerifiedHeader, LedgerProof]:
@@ -374,6 +360,18 @@ class TrustedLedger:
                 hint="fetch the newer trust root, from a bundle if the sources have none",
             )
 
+    def _refuse_unseen_root(self, word: int) -> None:
+        """V4: the ledger's digest authorises nothing; one that was never walked over shows that a root is missing."""
+        digest = word.to_bytes(32, "big")
+        if word and digest not in self._digests:
+            raise NotTrusted(
+                "the ledger names a trust root that this device has not seen",
+                reason=Reason.TRUST_ROOT_MISSING,
+                expected=f"the digest of version {self._root.version} or of one before it",
+                got=digest,
+                hint="ask another source for the newer trust root, or use a newer bundle",
+            )
+
     def _clock(self) -> int | None:
         """The clock, unless it is provably wrong: behind what this device has already seen proven."""
         seen = max(self._root.issued_at, self._root.ledger.from_time)
@@ -381,45 +379,37 @@ class TrustedLedger:
             seen = max(seen, self._floor.time)
         return None if self._now_s is None or self._now_s < seen - MAX_CLOCK_LEAD_S else self._now_s
 
-    def _prove_account(self) -> None:
-        """V3: the pinned ledger exists in this state, with the pinned code."""
-        assert self._proof is not None
+    def _prove_account(self) -> bytes:
+        """V3: the pinned ledger exists in this state, with the pinned code; return its storage root."""
         ledger = self._root.ledger
-        try:
-            account_storage_root(
-                self._accepted_header().state_root, self._proof, account=ledger.address, code_hash=ledger.code_hash
-            )
-        except MismatchError as error:
+        with _as_not_trusted(Reason.BAD_PROOF, "the ledger's account", check="V3"):
+            account = prove_account(self._accepted_header().state_root, self._node_set(), ledger.address)
+        if account is None or account.code_hash != ledger.code_hash:
             raise NotTrusted(
-                "the contract at the ledger's address has other code",
+                "the contract at the ledger's address is not the pinned one",
                 reason=Reason.WRONG_CONTRACT,
-                expected=error.expected,
-                got=error.got,
+                expected=ledger.code_hash,
+                got="no account" if account is None else account.code_hash,
                 hint="this is another chain or another contract; check which network the source serves",
-            ) from error
-        except ProtocolError as error:
-            raise _refused(error, Reason.BAD_PROOF, "the ledger's account", check="V3") from error
-        self._steps.append(_passed("V3", "ledger contract", "the pinned code", readable(ledger.address)))
-
-    def _channel(self, channel: bytes) -> tuple[bytes | None, ChannelWord | None]:
-        head, word = self._words([state.head_key(channel), state.word_key(channel)])
-        if not head:
-            return None, None
-        with _as_not_trusted(Reason.BAD_PROOF, "the channel's word", check="V4"):
-            return head.to_bytes(32, "big"), ChannelWord.decode(word)
-
-    def _words(self, keys: Sequence[bytes]) -> list[int]:
-        """V4: the proven values of storage `keys`, 0 for those proven absent."""
-        assert self._proof is not None
-        with _as_not_trusted(Reason.BAD_PROOF, "a ledger word", check="V4"):
-            values = verify_words(
-                self._accepted_header().state_root,
-                self._proof,
-                account=self._root.ledger.address,
-                code_hash=self._root.ledger.code_hash,
-                keys=keys,
             )
-            return [values[key] for key in keys]
+        self._steps.append(_passed("V3", "ledger contract", "the pinned code", readable(ledger.address)))
+        return account.storage_root
+
+    def _channel(self, storage_root: bytes, channel: bytes) -> tuple[bytes | None, ChannelWord | None]:
+        head = _word_or_none(self._word(storage_root, state.head_key(channel)))
+        word = self._word(storage_root, state.word_key(channel))
+        return (None, None) if head is None else (head, ChannelWord.decode(word))
+
+    def _revocation(self, storage_root: bytes, release: bytes) -> Revocation | None:
+        return Revocation.decode(self._word(storage_root, state.revoked_key(release)))
+
+    def _word(self, storage_root: bytes, key: bytes) -> int:
+        return prove_word(storage_root, self._node_set(), key)
+
+    def _node_set(self) -> NodeSet:
+        if self._nodes is None:
+            raise RuntimeError("no header has been accepted yet: call update_header first")
+        return self._nodes
 
     def _accepted_header(self) -> VerifiedHeader:
         if self._header is None:

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from device_verifier.errors import SourceUnreachable
 from ledger_protocol.content.cid import Cid
 from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.release.trust_root import LedgerRef
 
-__all__ = ["BlockSource", "LedgerSource", "StateQuery"]
+__all__ = ["BlockMissing", "BlockSource", "LedgerSource", "StateQuery"]
+
+
+class BlockMissing(SourceUnreachable):
+    """The source answers, and does not hold this block; it may well hold others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +69,5 @@ class BlockSource(Protocol):
         ...
 
     def get(self, cid: Cid, *, max_bytes: int) -> bytes:
-        """Return what it holds under `cid`, at most `max_bytes`; raise `SourceUnreachable` otherwise."""
+        """Return what it holds under `cid`, at most `max_bytes`; BlockMissing or SourceUnreachable otherwise."""
         ...
