@@ -70,7 +70,7 @@ def decide(view: LedgerView, facts: DeviceFacts) -> Decision:
     if shut is None:
         if revoked is not None and revoked.mandatory:
             return Decision(Action.MANDATORY, Reason.MANDATORY, head, steps)
-        return Decision(Action.INSTALL, Reason.INSTALLABLE, head, steps)
+        return Decision(Action.INSTALL, Reason.UPDATE_AVAILABLE, head, steps)
     # What runs is revoked and there is nothing better to run: keep running, and say so loudly.
     if revoked is not None and shut.reason in {Reason.HALTED, Reason.REVOKED}:
         return Decision(Action.NONE, Reason.REVOKED_NO_SUCCESSOR, None, steps)
@@ -128,7 +128,7 @@ def judge_via(
             "not failed before",
             "failed before" if tried else "not failed before",
             ok=not tried or facts.override,
-            reason=Reason.FAILED_HERE,
+            reason=Reason.ALREADY_FAILED,
         ),
         _gate(
             "V9",
@@ -160,7 +160,7 @@ def judge_via(
 
 def judge_fit(release: VerifiedRelease, facts: DeviceFacts) -> Decision:
     """V9 alone: say whether a verified release fits a device, whatever the ledger says (`release check`)."""
-    asked = Decision(Action.INSTALL, Reason.INSTALLABLE, release.release_id, ())
+    asked = Decision(Action.INSTALL, Reason.UPDATE_AVAILABLE, release.release_id, ())
     return _conclude(release, facts, [], asked)
 
 
@@ -181,7 +181,7 @@ def _gate(
 
 def _nothing_to_run(view: LedgerView) -> Decision:
     if view.channel is None:
-        reason, found = Reason.NO_CHANNEL, "the group has no channel"
+        reason, found = Reason.NO_GROUP, "the group has no channel"
     else:
         reason, found = Reason.NO_RELEASE, "the channel has no release"
     if view.installed_revoked is not None:
@@ -261,7 +261,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
         "not failed before",
         "failed before" if tried else "not failed before",
         ok=not tried or facts.override,
-        reason=Reason.FAILED_HERE,
+        reason=Reason.ALREADY_FAILED,
     )
 
 
@@ -373,7 +373,7 @@ def _component_gates(component: Component, slot: Slot | None, facts: DeviceFacts
         f"a free slot of class {component.slot_class}",
         "found" if slot else "none",
         ok=slot is not None,
-        reason=Reason.MISSING_SLOT,
+        reason=Reason.SLOT_MISSING,
     )
     if slot is None:
         return

@@ -100,7 +100,7 @@ def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: Trust
 def _malformed(error: ProtocolError, what: str) -> NotTrusted:
     return NotTrusted(
         f"{what} cannot be read: {error.what}",
-        reason=Reason.MALFORMED,
+        reason=Reason.BAD_MANIFEST,
         check="V6",
         expected=error.expected,
         got=error.got,

@@ -5,7 +5,7 @@ programming error (`RuntimeError`), a bad document is the other side's (`NotTrus
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +14,13 @@ from device_verifier.errors import NotTrusted, readable
 from device_verifier.sources import StateQuery
 from device_verifier.steps import Step
 from ledger_protocol.content import dag_cbor
-from ledger_protocol.errors import ProofError, ProtocolError, QuorumError
+from ledger_protocol.errors import ProofError, ProtocolError, QuorumError, TrustRootError
 from ledger_protocol.ledger import contract_state as state
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.contract_state import ChannelWord, DeviceWord, Revocation
 from ledger_protocol.ledger.merkle_patricia import NodeSet
 from ledger_protocol.ledger.proof import LedgerProof, prove_account, prove_word
-from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
+from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release import trust_root as roots
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot
 from ledger_protocol.report.reasons import Reason
@@ -97,7 +97,7 @@ def floor_scope(signed_root: bytes) -> bytes:
 
 
 class TrustedLedger:
-    """The proven state, grown in order: `update_root` any number of times, `update_header` once, then `read`.
+    """The proven state, grown in order: `update_roots` any number of times, `update_header` once, then `read`.
 
     Arguments: `trust_root` is the signed root that came with the factory image, or the newest one that this device
     verified and stored; `walked` the digests of the roots before it; `floor` what was stored at the last accept;
@@ -114,13 +114,12 @@ class TrustedLedger:
     ) -> None:
         with _as_not_trusted(Reason.BAD_TRUST_ROOT, "the trust root that this device holds"):
             self._root = roots.verify_first(trust_root, now_s=None)
-            signed = SignedTrustRoot.decode(trust_root)
+            self._digests = {SignedTrustRoot.decode(trust_root).digest, *walked}
             self._scope = floor_scope(trust_root)
-        self._held = signed
-        self._digests = {signed.digest, *walked}
+        self._signed = trust_root
+        self._new_roots: list[bytes] = []
         self._floor = floor
         self._now_s = now_s
-        self._walked_now = 0
         self._header: VerifiedHeader | None = None
         self._nodes: NodeSet | None = None
         self._hints: tuple[bytes, ...] = ()
@@ -144,43 +143,39 @@ class TrustedLedger:
         """The checks that passed so far, in order."""
         return tuple(self._steps)
 
-    def walk_roots(self, offered: Sequence[bytes]) -> list[bytes]:
-        """Accept the offered signed roots that continue the held one (V0); return those accepted, to store at once.
+    @property
+    def new_roots(self) -> tuple[bytes, ...]:
+        """The signed roots accepted by this object, oldest first: store them at once, whatever follows."""
+        return tuple(self._new_roots)
 
-        Offers at or below the held version are passed over (a bundle carries every root since the first). At most
-        `MAX_ROOT_STEPS` are accepted in one run. A root that claims to be next and is not rightly signed, or a
-        version left out, is `NotTrusted`; what was accepted before it stays accepted.
-        """
-        accepted: list[bytes] = []
-        for signed in offered:
-            with _as_not_trusted(Reason.BAD_TRUST_ROOT, "an offered trust root"):
-                offered_version = TrustRoot.decode(SignedTrustRoot.decode(signed).document).version
-            if offered_version > self._root.version:
-                if self._walked_now == MAX_ROOT_STEPS:
-                    break
-                self.update_root(signed)
-                accepted.append(signed)
-        return accepted
+    def update_roots(self, offered: Iterable[bytes]) -> TrustRoot:
+        """Walk from the held root over `offered` ones, in ascending order, by their signatures alone (V0).
 
-    def update_root(self, signed: bytes) -> TrustRoot:
-        """Replace the held root by its direct successor `signed` (V0): both thresholds, version + 1, right `previous`.
-
-        An expired root may be walked over: only the newest one is asked for its expiry, when the header comes.
-        Raises NotTrusted (bad-trust-root); RuntimeError after a header, or after `MAX_ROOT_STEPS` roots.
+        Roots at or below the held version are passed over (a bundle carries every root since the first), and at most
+        `MAX_ROOT_STEPS` are taken. An expired root may be walked over: only the newest is asked for its expiry, when
+        the header comes. Raises NotTrusted (bad-trust-root) for a root that claims to follow and does not; those
+        before it stay accepted, in `new_roots`. RuntimeError after a header.
         """
         if self._header is not None:
             raise RuntimeError("cannot update the trust root after the header")
-        if self._walked_now >= MAX_ROOT_STEPS:
-            raise RuntimeError(f"at most {MAX_ROOT_STEPS} trust roots are walked in one run")
-        with _as_not_trusted(Reason.BAD_TRUST_ROOT, "an offered trust root"):
-            root = roots.verify_next(signed, held=self._root, held_cid=self._held.cid, now_s=None)
-            scope = floor_scope(signed)
-        self._root = root
-        self._held = SignedTrustRoot.decode(signed)
-        self._digests.add(self._held.digest)
-        self._scope = scope
-        self._walked_now += 1
-        return root
+        refusal: TrustRootError | None = None
+        try:
+            steps = roots.walk(self._signed, offered, now_s=None).steps
+        except TrustRootError as error:
+            steps, refusal = error.steps, error
+        for signed in steps:
+            self._hold(signed)
+        if refusal is not None:
+            raise _refused(refusal, Reason.BAD_TRUST_ROOT, "an offered trust root") from refusal
+        return self._root
+
+    def _hold(self, signed: bytes) -> None:
+        envelope = SignedTrustRoot.decode(signed)
+        self._root = TrustRoot.decode(envelope.document)
+        self._digests.add(envelope.digest)
+        self._scope = floor_scope(signed)
+        self._signed = signed
+        self._new_roots.append(signed)
 
     def update_header(self, proof: bytes) -> VerifiedHeader:
         """Accept the header inside an encoded ledger proof (V1, V2).
@@ -267,7 +262,7 @@ class TrustedLedger:
         if decoded.header is None or trust is None:
             raise NotTrusted(
                 "the proof's header comes by a path that this device cannot check",
-                reason=Reason.HEADER_QUORUM,
+                reason=Reason.NOTE_UNSUPPORTED,
                 expected="a header sealed by validators that the trust root pins",
                 got="a witness note" if decoded.header is None else "a sealed header, but the root pins no validators",
                 hint="ask a source that carries sealed headers",

@@ -30,13 +30,13 @@ class GatewayBlocks:
         if answer.status in _GONE:
             raise BlockMissing(
                 f"{self.name} does not hold block {cid}",
-                reason=Reason.CONTENT_UNREACHABLE,
+                reason=Reason.CONTENT_UNAVAILABLE,
                 hint="ask the publisher to pin the release, or add a gateway that holds it",
             )
         if answer.status != 200:
             raise SourceUnreachable(
                 f"{self.name} does not serve block {cid}",
-                reason=Reason.CONTENT_UNREACHABLE,
+                reason=Reason.CONTENT_UNAVAILABLE,
                 expected="status 200",
                 got=f"status {answer.status}",
                 hint="it must be a trustless gateway that answers ?format=raw without a redirect",

@@ -1,0 +1,280 @@
+"""Ledger proofs from any Ethereum JSON-RPC node. Its answers are only bytes to check and hints of what to ask next."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from device_verifier.errors import DeviceError, SourceUnreachable
+from device_verifier.sources import BlockSource, StateQuery
+from device_verifier.sources.http import HttpClient, HttpLimits, printable
+from ledger_protocol.content.cid import DAG_CBOR, Cid
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.keccak import keccak256
+from ledger_protocol.ledger import contract_state as state
+from ledger_protocol.ledger import rlp
+from ledger_protocol.ledger.header import parse_header
+from ledger_protocol.ledger.proof import MAX_ENVELOPES, proof_from_rpc
+from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
+from ledger_protocol.release.trust_root import LedgerRef
+from ledger_protocol.report.reasons import Reason
+
+__all__ = ["PUBLISHED_TOPIC", "TRUST_ROOT_SET_TOPIC", "RpcLedger"]
+
+# Proof answers are hex of at most a few hundred nodes of 532 bytes; logs of one channel are smaller still.
+MAX_ANSWER_BYTES: Final = 4 * 2**20
+MAX_LOGS: Final = 4_096
+# Public nodes refuse wide eth_getLogs ranges; 10,000 blocks is what the strictest common ones take.
+LOG_WINDOW_BLOCKS: Final = 10_000
+MAX_LOG_WINDOWS: Final = 16
+
+PUBLISHED_TOPIC: Final = keccak256(b"Published(bytes32,bytes32,uint32,uint24,bytes32,uint24,address[])")
+TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint32,bytes32,bytes32)")
+_PUBLISHED_ENVELOPE_AT: Final = 64  # data: sequence, security_version, envelope, ...
+_ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope
+
+# Header fields in RLP order by their JSON names; those after the fifteenth came with later forks and may be absent.
+_HEADER_FIELDS: Final = (
+    ("parentHash", False),
+    ("sha3Uncles", False),
+    ("miner", False),
+    ("stateRoot", False),
+    ("transactionsRoot", False),
+    ("receiptsRoot", False),
+    ("logsBloom", False),
+    ("difficulty", True),
+    ("number", True),
+    ("gasLimit", True),
+    ("gasUsed", True),
+    ("timestamp", True),
+    ("extraData", False),
+    ("mixHash", False),
+    ("nonce", False),
+    ("baseFeePerGas", True),
+    ("withdrawalsRoot", False),
+    ("blobGasUsed", True),
+    ("excessBlobGas", True),
+    ("parentBeaconBlockRoot", False),
+    ("requestsHash", False),
+)
+_REQUIRED_FIELDS: Final = 15
+
+
+class RpcLedger:
+    """A `LedgerSource` over one JSON-RPC URL.
+
+    `blocks` are where signed trust roots are fetched from: the ledger's log names them by digest only.
+    """
+
+    def __init__(self, url: str, *, blocks: Sequence[BlockSource] = (), limits: HttpLimits | None = None) -> None:
+        self._http = HttpClient(url, limits=limits)
+        self._blocks = tuple(blocks)
+        self._ids = itertools.count(1)
+
+    @property
+    def name(self) -> str:
+        """The node's scheme, host and port."""
+        return self._http.name
+
+    def trust_roots(self, *, after_version: int, ledger: LedgerRef) -> list[bytes]:
+        """Return the signed roots that the ledger's log names above `after_version`, as far as `blocks` hold them."""
+        latest = parse_header(self._raw_header()).number
+        found: dict[int, Cid] = {}
+        for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
+            version = _topic_number(log, 1)
+            digest = _word(log, _ROOT_ENVELOPE_AT)
+            if version is not None and digest is not None and version > after_version:
+                found.setdefault(version, Cid(DAG_CBOR, digest))
+        signed: list[bytes] = []
+        for version in sorted(found)[:MAX_ROOT_STEPS]:
+            block = self._block(found[version])
+            if block is None:
+                break  # what follows cannot be walked to without it
+            signed.append(block)
+        return signed
+
+    def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
+        """Return a proof of the query's words at the node's newest block."""
+        raw_header = self._raw_header()
+        try:
+            number = parse_header(raw_header).number
+            answers, head = self._answers(query, ledger, hex(number))
+            hints = () if head is None else self._envelope_hints(query, ledger, head, number)
+            return proof_from_rpc(raw_header, *answers, envelopes=hints).encode()
+        except ProtocolError as error:
+            raise self._confused(str(error)) from error
+
+    def _answers(
+        self, query: StateQuery, ledger: LedgerRef, at: str
+    ) -> tuple[list[Mapping[str, object]], tuple[bytes, bytes] | None]:
+        """Ask for every word of the query at block `at`; return the answers, and the hinted (channel, head).
+
+        Later questions depend on earlier words (which head?). Those are taken from the node's word for it: a lie
+        only makes a proof that does not hold what the verifier asks.
+        """
+        answers: list[Mapping[str, object]] = []
+
+        def ask(account: bytes, keys: Sequence[bytes]) -> list[int]:
+            answer = self._object(
+                self._call("eth_getProof", ["0x" + account.hex(), ["0x" + key.hex() for key in keys], at])
+            )
+            answers.append(answer)
+            return _hinted_values(answer, len(keys))
+
+        channel: bytes | None = query.channel_id
+        if query.group is not None:
+            channel = _nonzero(ask(ledger.address, [state.channel_of_key(query.group)])[0])
+        keys = [state.trust_root_key()]
+        keys += [state.revoked_key(r) for r in (query.installed, *query.also_revoked) if r is not None]
+        if channel is not None:
+            keys = [state.head_key(channel), state.word_key(channel), *keys]
+        head = None if channel is None else _nonzero(ask(ledger.address, keys)[0])
+        if channel is None:
+            ask(ledger.address, keys)
+        if head is not None:
+            more = [state.revoked_key(head)]
+            if query.operator is not None:
+                more.append(state.approval_key(query.operator, head))
+            ask(ledger.address, more)
+        if query.device is not None:
+            ask(ledger.journal, [state.device_key(query.device)])
+        return answers, None if channel is None or head is None else (channel, head)
+
+    def _envelope_hints(
+        self, query: StateQuery, ledger: LedgerRef, head: tuple[bytes, bytes], latest: int
+    ) -> tuple[bytes, ...]:
+        """Return CIDs of envelopes that the log names for the head and the stepping stones; none is not an error."""
+        hints: dict[bytes, None] = {}
+        channel, release = head
+        topics: list[list[object]] = [[PUBLISHED_TOPIC.hex(), channel.hex(), release.hex()]]
+        topics += [[PUBLISHED_TOPIC.hex(), None, stone.hex()] for stone in query.also_revoked]
+        for wanted in topics:
+            for log in self._logs(ledger, wanted, latest):
+                digest = _word(log, _PUBLISHED_ENVELOPE_AT)
+                if digest is not None and len(hints) < MAX_ENVELOPES:
+                    hints[Cid(DAG_CBOR, digest).to_bytes()] = None
+        return tuple(hints)
+
+    def _logs(self, ledger: LedgerRef, topics: Sequence[object], latest: int) -> Iterator[Mapping[str, object]]:
+        """Yield the ledger's logs with these topics: in one call where the node allows it, else back in windows."""
+        wanted = [None if topic is None else f"0x{topic}" for topic in topics]
+        windows = [(ledger.from_block, latest)]
+        ends = range(latest, max(ledger.from_block, latest - MAX_LOG_WINDOWS * LOG_WINDOW_BLOCKS), -LOG_WINDOW_BLOCKS)
+        windows += [(max(ledger.from_block, end - LOG_WINDOW_BLOCKS + 1), end) for end in ends]
+        for index, (first, last) in enumerate(windows):
+            asked = {"address": "0x" + ledger.address.hex(), "fromBlock": hex(first), "toBlock": hex(last), "topics": wanted}
+            try:
+                logs = self._call("eth_getLogs", [asked])
+            except SourceUnreachable:
+                if index == 0 and len(windows) > 1:
+                    continue  # perhaps only the range was too wide
+                return
+            if isinstance(logs, list):
+                yield from (log for log in logs[:MAX_LOGS] if isinstance(log, dict))
+            if index == 0:
+                return
+
+    def _raw_header(self) -> bytes:
+        """Return the newest sealed header's RLP, reassembled from its JSON where the node has no debug API."""
+        try:
+            return self._bytes(self._call("debug_getRawHeader", ["latest"]))
+        except SourceUnreachable:
+            block = self._object(self._call("eth_getBlockByNumber", ["latest", False]))
+        items: list[rlp.Item] = []
+        for index, (field, is_scalar) in enumerate(_HEADER_FIELDS):
+            value = block.get(field)
+            if value is None and index >= _REQUIRED_FIELDS:
+                break
+            items.append(rlp.encode_scalar(self._number(value)) if is_scalar else self._bytes(value))
+        return rlp.encode(items)
+
+    def _block(self, cid: Cid) -> bytes | None:
+        for source in self._blocks:
+            try:
+                block = source.get(cid, max_bytes=MAX_TRUST_ROOT_BYTES)
+                cid.verify(block)
+            except (DeviceError, ProtocolError):
+                continue
+            return block
+        return None
+
+    def _call(self, method: str, parameters: Sequence[object]) -> object:
+        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(parameters)}
+        answer = self._http.post(
+            "", json.dumps(request).encode(), max_bytes=MAX_ANSWER_BYTES, content_type="application/json"
+        )
+        try:
+            # RecursionError: nesting beyond the interpreter's limit. ValueError: not JSON, or a number of absurd length.
+            document = self._object(json.loads(answer.body))
+        except (ValueError, RecursionError) as error:
+            raise self._confused(f"{method}: status {answer.status}, not JSON") from error
+        if document.get("error") is not None:
+            raise self._confused(f"{method}: {printable(json.dumps(document['error']))}")
+        return document.get("result")
+
+    def _object(self, value: object) -> Mapping[str, object]:
+        if not isinstance(value, dict):
+            raise self._confused(f"a JSON object was due, {type(value).__name__} came")
+        return value
+
+    def _bytes(self, value: object) -> bytes:
+        try:
+            if isinstance(value, str) and value.startswith("0x"):
+                return bytes.fromhex(value[2:])
+        except ValueError:
+            pass
+        raise self._confused("hex was due, something else came")
+
+    def _number(self, value: object) -> int:
+        number = _hex_number(value)
+        if number is None:
+            raise self._confused("a hex number was due, something else came")
+        return number
+
+    def _confused(self, text: str) -> SourceUnreachable:
+        return SourceUnreachable(
+            f"{self.name} does not answer as an Ethereum node with eth_getProof does",
+            reason=Reason.SOURCE_UNREACHABLE,
+            expected="a JSON-RPC result",
+            got=text,
+            hint="check the URL, and that the node keeps the state of its newest block",
+        )
+
+
+def _hex_number(value: object) -> int | None:
+    """Read a JSON-RPC quantity of at most 32 bytes; None for anything else."""
+    if not isinstance(value, str) or not value.startswith("0x") or not 2 < len(value) <= 66:
+        return None
+    try:
+        return int(value[2:], 16)
+    except ValueError:
+        return None
+
+
+def _hinted_values(answer: Mapping[str, object], count: int) -> list[int]:
+    """Return the values that the node writes beside its proofs, 0 where it writes none: hints, never facts."""
+    storage = answer.get("storageProof")
+    entries = storage if isinstance(storage, list) else []
+    values = [_hex_number(entry.get("value")) if isinstance(entry, dict) else None for entry in entries[:count]]
+    return [value or 0 for value in values] + [0] * (count - len(values))
+
+
+def _nonzero(value: int) -> bytes | None:
+    return value.to_bytes(32, "big") if value else None
+
+
+def _topic_number(log: Mapping[str, object], index: int) -> int | None:
+    topics = log.get("topics")
+    return _hex_number(topics[index]) if isinstance(topics, list) and len(topics) > index else None
+
+
+def _word(log: Mapping[str, object], at: int) -> bytes | None:
+    """Return the 32 bytes at `at` of a log's data, or None."""
+    data = log.get("data")
+    if not isinstance(data, str):
+        return None
+    try:
+        word = bytes.fromhex(data[2 + 2 * at : 2 + 2 * (at + 32)])
+    except ValueError:
+        return None
+    return word if len(word) == 32 else None
