@@ -1,7 +1,10 @@
-"""The four ways in which a device stops: they are wrong, we could not reach them, the operator erred, the slot failed."""
+"""The four ways in which a device stops: they are wrong, we could not reach them, the operator erred, the
+slot failed.
+"""
 
 from typing import ClassVar
 
+from device_verifier.steps import Step
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["DeviceError", "NotTrusted", "SlotFailure", "SourceUnreachable", "UsageError"]
@@ -10,9 +13,10 @@ __all__ = ["DeviceError", "NotTrusted", "SlotFailure", "SourceUnreachable", "Usa
 class DeviceError(Exception):
     """Base of every error that leaves this package.
 
-    Attributes: `reason` is the machine-readable code; `check` the number of the check that refused ("V1"; "" where
-    none applies); `expected` and `got` are what the check compared, as text; `hint` is what a person can do about it;
-    `exit_code` is what the command line returns (design: device.md, Commands).
+    Attributes: `reason` is the machine-readable code; `check` the number of the check that refused ("V1"; ""
+    where none applies); `expected` and `got` are what the check compared, as text; `hint` is what a person
+    can do about it; `exit_code` is what the command line returns (design: device.md, Commands); `steps` are
+    the checks that led here, the refused one last, where the caller was going through them.
     """
 
     exit_code: ClassVar[int] = 1
@@ -33,7 +37,13 @@ class DeviceError(Exception):
         self.expected = None if expected is None else readable(expected)
         self.got = None if got is None else readable(got)
         self.hint = hint
+        self.steps: tuple[Step, ...] = ()
         super().__init__(what)
+
+    def with_steps(self, passed: tuple[Step, ...]) -> None:
+        """Note the checks that passed before this refusal, and this one as the last."""
+        refused = Step(self.check, self.what, self.expected or "-", self.got or "-", ok=False)
+        self.steps = (*passed, refused)
 
     def __str__(self) -> str:
         text = self.what
@@ -67,7 +77,7 @@ class SlotFailure(DeviceError):  # noqa: N818 - the design names the family so
 
 
 def readable(value: object) -> str:
-    """Return `value` as a person reads it: bytes as 0x hex (shortened past 32 bytes), the rest as `str` does."""
+    """Return `value` as a person reads it: bytes as 0x hex, shortened past 32, the rest as `str` does."""
     if isinstance(value, bytes):
         return "0x" + value.hex() if len(value) <= 32 else f"0x{value[:32].hex()}... ({len(value)} bytes)"
     return str(value)

@@ -1,4 +1,6 @@
-"""What a device says about itself: the facts that policy compares with the proven state, and their JSON form."""
+"""What a device says about itself: the facts that policy compares with the proven state, and their JSON
+form.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -64,7 +66,8 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A maintenance window in UTC: from `start_minute` until `end_minute` of the day, on the `days` it starts on.
+    """A maintenance window in UTC: from `start_minute` until `end_minute` of the day, on the `days` it starts
+    on.
 
     Minutes count from midnight, 0 to 1439; a window whose end is not after its start runs past midnight.
     `days` are 0 (Monday) to 6 (Sunday).
@@ -88,7 +91,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """All that policy may know of a device. Exactly one of `channel` (a name) and `group` says what it follows."""
+    """All that policy may know of a device.
+
+    It follows `channel` (a name), or `group`, or, when both are None, the group that its own word in the
+    journal names.
+    """
 
     compatible: str
     hw_revision: str
@@ -114,13 +121,13 @@ class DeviceFacts:
     """A technician at the device said `install --now`: cohort, window and consent do not hold it back."""
 
     def __post_init__(self) -> None:
-        if (self.channel is None) == (self.group is None):
+        if self.channel is not None and self.group is not None:
             raise UsageError(
                 "a device follows either a channel or a group",
                 reason=Reason.USAGE,
-                expected="exactly one of channel and group",
+                expected="at most one of channel and group",
                 got=f"channel {self.channel}, group {self.group}",
-                hint="set one of them in device.toml",
+                hint="set one of them, or neither to follow the group that the journal names",
             )
 
 
@@ -134,7 +141,12 @@ def facts_to_json(facts: DeviceFacts) -> str:
         "arch": facts.arch,
         "address": "0x" + facts.address.hex(),
         "slots": [
-            {"slot_class": s.slot_class, "size_bytes": s.size_bytes, "handlers": list(s.handlers), "arch": s.arch}
+            {
+                "slot_class": s.slot_class,
+                "size_bytes": s.size_bytes,
+                "handlers": list(s.handlers),
+                "arch": s.arch,
+            }
             for s in facts.slots
         ],
         "channel": facts.channel,
@@ -164,8 +176,8 @@ def facts_to_json(facts: DeviceFacts) -> str:
 def facts_from_json(data: bytes) -> DeviceFacts:
     """Read what `facts_to_json` wrote, or a person.
 
-    Unknown keys, missing required ones and values of another type or range are refused by name (`UsageError`):
-    a misspelt floor must not become a floor of zero.
+    Unknown keys, missing required ones and values of another type or range are refused by name
+    (`UsageError`): a misspelt floor must not become a floor of zero.
     """
     if len(data) > MAX_FACTS_BYTES:
         raise _bad("the file", f"at most {MAX_FACTS_BYTES} bytes", f"{len(data)} bytes")
@@ -188,22 +200,26 @@ def facts_from_json(data: bytes) -> DeviceFacts:
         security_floor=top.get("security_floor", _integer(2**24 - 1)),
         now_s=top.get_or("now_s", _optional(_integer(2**40 - 1)), None),
         mode=top.get_or("mode", _mode, InstallMode.AUTOMATIC),
-        windows=top.get_or("windows", _list(_window), ()),
-        consented=frozenset(top.get_or("consented", _list(_hex(32)), ())),
-        failed=frozenset(top.get_or("failed", _list(_hex(32)), ())),
+        windows=top.list_of("windows", _window),
+        consented=frozenset(top.list_of("consented", _hex(32))),
+        failed=frozenset(top.list_of("failed", _hex(32))),
         override=top.get_or("override", _boolean, False),
     )
 
 
 class _Fields:
-    """A JSON object whose keys are known; each value is read by a reader that names the field when it refuses."""
+    """A JSON object whose keys are known; each value is read by a reader that names the field when it
+    refuses.
+    """
 
     def __init__(self, value: object, where: str, known: set[str]) -> None:
         if not isinstance(value, dict):
             raise _bad(where, "an object", type(value).__name__)
         unknown = sorted(set(value) - known)
         if unknown:
-            raise _bad(where, "known fields: " + ", ".join(sorted(known)), ", ".join(unknown)[:MAX_TEXT_CHARS])
+            raise _bad(
+                where, "known fields: " + ", ".join(sorted(known)), ", ".join(unknown)[:MAX_TEXT_CHARS]
+            )
         self._values: Mapping[str, object] = value
 
     def get(self, name: str, read: Callable[[str, object], T]) -> T:
@@ -213,6 +229,9 @@ class _Fields:
 
     def get_or(self, name: str, read: Callable[[str, object], T], default: T) -> T:
         return read(name, self._values[name]) if name in self._values else default
+
+    def list_of(self, name: str, read: Callable[[str, object], T]) -> tuple[T, ...]:
+        return self.get(name, _list(read)) if name in self._values else ()
 
 
 def _slot(name: str, value: object) -> Slot:

@@ -1,7 +1,7 @@
 """Check V10, first half: stream an image's verified leaves, in order, from any mix of sources.
 
-No source is trusted. Each block is hashed before it is used; a source that lies, stalls or refuses is dropped for the
-run and reported, and the others finish. Memory holds a few blocks, never an image.
+No source is trusted. Each block is hashed before it is used; a source that lies, stalls or refuses is dropped
+for the run and reported, and the others finish. Memory holds a few blocks, never an image.
 """
 
 import threading
@@ -24,7 +24,8 @@ __all__ = ["Fetched", "Leaf", "SourceReport", "fetch_block", "fetch_image"]
 
 # Requests in flight; more than four gains nothing on one link and costs every gateway sockets.
 CONNECTIONS: Final = 4
-# Blocks asked for ahead of the one being written, by their bytes and by their count: what memory they may take.
+# Blocks asked for ahead of the one being written, by their bytes and by their count: what memory they may
+# take.
 WINDOW_BYTES: Final = 4 * 2**20
 WINDOW_BLOCKS: Final = 32
 # Failures in a row after which a source is dropped; one may be a lost packet.
@@ -35,7 +36,7 @@ MAX_MISSES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One verified leaf as it was written: keep (digest, offset, size) to reuse its bytes at the next update."""
+    """One verified leaf as it was written; keep all three to reuse its bytes at the next update."""
 
     digest: bytes
     offset: int
@@ -71,13 +72,14 @@ def fetch_image(
     on_leaf: Callable[[Leaf], object] | None = None,
     connections: int = CONNECTIONS,
 ) -> Fetched:
-    """Stream the plain image of a verified `component` into `write`, in order, from byte `offset` to its signed size.
+    """Stream the plain image of a verified `component` into `write`, in order, from byte `offset` to its
+    signed size.
 
-    Arguments: `sources` in order of preference; `write` takes each leaf's bytes and may raise, which ends the run;
-    `offset` (bytes) is where an interrupted run goes on: leaves that end below it are not fetched; `reuse` is a source
-    of chunks that the device already holds, asked first; `on_leaf` hears of every leaf from `offset` on.
-    Raises NotTrusted (corrupt-content, too-large) when only liars are left or the tree is not the signed one, and
-    SourceUnreachable (content-unavailable) when nobody holds a block.
+    Arguments: `sources` in order of preference; `write` takes each leaf's bytes and may raise, which ends the
+    run; `offset` (bytes) is where an interrupted run goes on: leaves that end below it are not fetched;
+    `reuse` is a source of chunks that the device already holds, asked first; `on_leaf` hears of every leaf
+    from `offset` on. Raises NotTrusted (corrupt-content, too-large) when only liars are left or the tree is
+    not the signed one, and SourceUnreachable (content-unavailable) when nobody holds a block.
     """
     if not 0 <= offset <= component.size:
         raise ValueError(f"offset {offset} lies outside an image of {component.size} bytes")
@@ -147,7 +149,9 @@ def _ahead(
         ):
             leaf, cid = upcoming
             if leaf.size_bytes > MAX_BLOCK_BYTES:
-                raise _not_the_signed_tree(cid, f"leaves of at most {MAX_BLOCK_BYTES} bytes", f"{leaf.size_bytes}")
+                raise _not_the_signed_tree(
+                    cid, f"leaves of at most {MAX_BLOCK_BYTES} bytes", f"{leaf.size_bytes}"
+                )
             waiting.append((leaf, executor.submit(pool.fetch, cid, leaf.size_bytes)))
             ahead_bytes += leaf.size_bytes
             upcoming = next(leaves, None)
@@ -155,7 +159,9 @@ def _ahead(
         block = future.result()
         ahead_bytes -= leaf.size_bytes
         if len(block) != leaf.size_bytes:
-            raise _not_the_signed_tree(Cid(0x55, leaf.digest), f"a leaf of {leaf.size_bytes} bytes", f"{len(block)}")
+            raise _not_the_signed_tree(
+                Cid(0x55, leaf.digest), f"a leaf of {leaf.size_bytes} bytes", f"{len(block)}"
+            )
         yield leaf, block
 
 
@@ -228,7 +234,9 @@ class _Pool:
             free = [s for s in self._standings if s.dropped is None and s not in tried]
             if not free:
                 return None
-            standing = min(free, key=lambda s: s.in_flight)  # the first of equals, so the order given is a preference
+            standing = min(
+                free, key=lambda s: s.in_flight
+            )  # the first of equals, so the order given is a preference
             standing.in_flight += 1
             return standing
 
@@ -259,7 +267,10 @@ class _Pool:
                 standing.lied, standing.dropped = True, lied
 
     def _exhausted(self, cid: Cid) -> NotTrusted | SourceUnreachable:
-        got = "; ".join(f"{s.source.name}: {s.dropped or 'does not hold it'}" for s in self._standings) or "no source"
+        got = (
+            "; ".join(f"{s.source.name}: {s.dropped or 'does not hold it'}" for s in self._standings)
+            or "no source"
+        )
         if any(s.lied for s in self._standings):
             return NotTrusted(
                 "content that was offered is not what its address says",

@@ -40,7 +40,8 @@ class Decision:
     action: Action
     reason: Reason
     target: bytes | None
-    """Release id to install: the head, or the stepping stone `min_from.via`. None unless the action installs."""
+    """Release id to install: the head, or the stepping stone `min_from.via`. None unless the action installs.
+    """
     steps: tuple[Step, ...]
 
     @property
@@ -52,12 +53,12 @@ class Decision:
 def decide(view: LedgerView, facts: DeviceFacts) -> Decision:
     """V5: say whether the channel's head may be fetched and installed now, from the proven state alone.
 
-    Every gate is looked at, so that an explanation is whole; the first that is shut gives the reason. When the
-    decision installs, fetch its target, `verify_release` it, and ask `judge_release`.
+    Every gate is looked at, so that an explanation is whole; the first that is shut gives the reason. When
+    the decision installs, fetch its target, `verify_release` it, and ask `judge_release`.
     """
     head, word = view.head, view.word
     if head is None or word is None:
-        return _nothing_to_run(view)
+        return _nothing_to_run(view, facts)
     if facts.installed is not None and facts.installed.release == head:
         return _runs_the_head(view)
     gates = list(_standing_gates(view, facts, head, word))
@@ -77,12 +78,14 @@ def decide(view: LedgerView, facts: DeviceFacts) -> Decision:
     return Decision(shut.action, shut.reason, None, steps)
 
 
-def judge_release(release: VerifiedRelease, view: LedgerView, facts: DeviceFacts, *, so_far: Decision) -> Decision:
+def judge_release(
+    release: VerifiedRelease, view: LedgerView, facts: DeviceFacts, *, so_far: Decision
+) -> Decision:
     """V8 and V9: say whether the verified head is what the ledger's word says and fits this device.
 
-    `so_far` is `decide`'s decision, whose action and steps are carried on. The answer's target is the release itself,
-    or its `min_from.via` (reason install-via): fetch and verify that one, and ask `judge_via`.
-    Raises ValueError when `release` is not the view's head.
+    `so_far` is `decide`'s decision, whose action and steps are carried on. The answer's target is the release
+    itself, or its `min_from.via` (reason install-via): fetch and verify that one, and ask `judge_via`. Raises
+    ValueError when `release` is not the view's head.
     """
     word = view.word
     if release.release_id != view.head or word is None:
@@ -111,10 +114,11 @@ def judge_via(
     facts: DeviceFacts,
     so_far: Decision,
 ) -> Decision:
-    """V8 and V9 for the stepping stone that `parent` names: unrevoked, of this channel, below it, far enough, and it fits.
+    """V8 and V9 for the stepping stone that `parent` names: unrevoked, of this channel, below it, far enough,
+    and it fits.
 
-    The answer may name a further stone; each lies below the one before, so asking again ends. `revoked` is the proven
-    revocation of `via`. Raises ValueError when `via` is not the stone that `parent` names.
+    The answer may name a further stone; each lies below the one before, so asking again ends. `revoked` is
+    the proven revocation of `via`. Raises ValueError when `via` is not the stone that `parent` names.
     """
     wanted = parent.manifest.min_from
     if wanted is None or wanted.via != via.release_id:
@@ -174,13 +178,22 @@ class _Gate:
 
 
 def _gate(
-    check: str, what: str, expected: str, found: str, *, ok: bool, reason: Reason, action: Action = Action.REFUSE
+    check: str,
+    what: str,
+    expected: str,
+    found: str,
+    *,
+    ok: bool,
+    reason: Reason,
+    action: Action = Action.REFUSE,
 ) -> _Gate:
     return _Gate(Step(check, what, expected, found, ok), reason, action)
 
 
-def _nothing_to_run(view: LedgerView) -> Decision:
-    if view.channel is None:
+def _nothing_to_run(view: LedgerView, facts: DeviceFacts) -> Decision:
+    if facts.channel is None and facts.group is None and view.device is None:
+        reason, found = Reason.NOT_ENROLLED, "the journal does not know this device"
+    elif view.channel is None:
         reason, found = Reason.NO_GROUP, "the group has no channel"
     else:
         reason, found = Reason.NO_RELEASE, "the channel has no release"
@@ -205,6 +218,16 @@ def _runs_the_head(view: LedgerView) -> Decision:
 
 def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: ChannelWord) -> Iterable[_Gate]:
     """The gates that nothing overrides."""
+    if view.device is not None:
+        yield _gate(
+            "V5",
+            "this device in the journal",
+            "not retired",
+            "retired" if view.device.retired else "not retired",
+            ok=not view.device.retired,
+            reason=Reason.RETIRED,
+            action=Action.NONE,
+        )
     revoked = view.head_revoked
     yield _gate(
         "V5",
@@ -223,8 +246,9 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
         reason=Reason.HALTED,
         action=Action.WAIT,
     )
-    # A sequence rises along a product line, so a head that is not above what runs is an old release published anew,
-    # or a slower channel that the device was moved to. Either way it stays, unless what runs is revoked.
+    # A sequence rises along a product line, so a head that is not above what runs is an old release published
+    # anew, or a slower channel that the device was moved to. Either way it stays, unless what runs is
+    # revoked.
     installed = facts.installed
     if installed is not None and view.installed_revoked is None:
         yield _gate(
@@ -279,7 +303,8 @@ def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Chann
         action=Action.WAIT,
     )
     if facts.windows:
-        # Without a clock the proven header's time stands in: it is never ahead of the truth by more than its quorum lies.
+        # Without a clock the proven header's time stands in: it is never ahead of the truth by more than its
+        # quorum lies.
         at_s = view.header.time if facts.now_s is None else facts.now_s
         inside = any(window.holds(at_s) for window in facts.windows)
         yield _gate(
@@ -312,7 +337,9 @@ def _channel_gate(release: VerifiedRelease, view: LedgerView) -> _Gate:
         "V8",
         "channel",
         "named by the manifest",
-        "named" if any(channel_id(name) == view.channel for name in names) else f"it names {', '.join(names)}",
+        "named"
+        if any(channel_id(name) == view.channel for name in names)
+        else f"it names {', '.join(names)}",
         ok=any(channel_id(name) == view.channel for name in names),
         reason=Reason.WRONG_CHANNEL,
     )

@@ -16,7 +16,9 @@ __all__ = ["VerifiedRelease", "verify_release"]
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRelease:
-    """A release whose manifest is the one asked for and carries enough signatures. Only `verify_release` makes one."""
+    """A release whose manifest is the one asked for and carries enough signatures. Only `verify_release`
+    makes one.
+    """
 
     manifest: Manifest
     release_id: bytes
@@ -28,9 +30,9 @@ class VerifiedRelease:
 def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: TrustRoot) -> VerifiedRelease:
     """Return the release behind `manifest`, the very block whose SHA-256 is `head`, signed as `root` demands.
 
-    Arguments: `envelope` and `manifest` are unverified blocks; `head` the release id that the ledger proved (or that a
-    verified release names as its stepping stone); `root` the newest trust root held.
-    Raises NotTrusted: wrong-content (V6), bad-signature or threshold (V7), malformed.
+    Arguments: `envelope` and `manifest` are unverified blocks; `head` the release id that the ledger proved
+    (or that a verified release names as its stepping stone); `root` the newest trust root held. Raises
+    NotTrusted: wrong-content (V6), bad-signature or threshold (V7), malformed.
     """
     found = release_id(manifest)
     if found != head:

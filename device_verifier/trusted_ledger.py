@@ -1,7 +1,7 @@
 """Checks V0 to V4: from trust roots and proof bytes to proven ledger state. Pure: no files, network or clock.
 
-The order is the security property, so it is enforced: roots, then a header, then words. A call out of order is a
-programming error (`RuntimeError`), a bad document is the other side's (`NotTrusted`).
+The order is the security property, so it is enforced: roots, then a header, then words. A call out of order
+is a programming error (`RuntimeError`), a bad document is the other side's (`NotTrusted`).
 """
 
 import hashlib
@@ -27,8 +27,9 @@ from ledger_protocol.report.reasons import Reason
 
 __all__ = ["MAX_CLOCK_LEAD_S", "LedgerFloor", "LedgerView", "TrustedLedger", "VerifiedHeader", "floor_scope"]
 
-# A header may be this far ahead of the device's clock (seconds): a day covers any drift and a wrong time zone, and
-# still stops a quorum of stolen validator keys from pushing the floor years ahead, where it would refuse the truth.
+# A header may be this far ahead of the device's clock (seconds): a day covers any drift and a wrong time
+# zone, and still stops a quorum of stolen validator keys from pushing the floor years ahead, where it would
+# refuse the truth.
 MAX_CLOCK_LEAD_S: Final = 86_400
 
 
@@ -36,8 +37,9 @@ MAX_CLOCK_LEAD_S: Final = 86_400
 class LedgerFloor:
     """The newest ledger state that the device has accepted; nothing older is accepted again.
 
-    It belongs to one ledger under one header trust (`scope`, from `floor_scope`): a root that changes either starts
-    afresh from its own `from_block`. `hash` is None for a floor that an image build set without knowing it.
+    It belongs to one ledger under one header trust (`scope`, from `floor_scope`): a root that changes either
+    starts afresh from its own `from_block`. `hash` is None for a floor that an image build set without
+    knowing it.
     """
 
     number: int
@@ -57,18 +59,26 @@ class VerifiedHeader:
     receipts_root: bytes
     time: int
     age_s: int | None
-    """Seconds between its time and the device's clock (never negative); None where there is no usable clock."""
+    """Seconds between its time and the device's clock (never negative); None where there is no usable clock.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What the ledger says to one device at one proven height. Every field is proven; nothing is taken on trust."""
+    """What the ledger says to one device at one proven height. Every field is proven; nothing is taken on
+    trust.
+    """
 
     header: VerifiedHeader
     root: TrustRoot
     """The newest trust root held, under which all of this was proven."""
+    device: DeviceWord | None
+    """The device's own word in the journal; None when it was not asked for, or is proven absent (not
+    enrolled).
+    """
     channel: bytes | None
-    """The channel id followed; None when the device's group is assigned to none."""
+    """The channel id followed; None when the device's group is assigned to none, or its group is not known.
+    """
     head: bytes | None
     """Release id of the channel's newest publication; None when there is none."""
     word: ChannelWord | None
@@ -83,7 +93,7 @@ class LedgerView:
     steps: tuple[Step, ...]
 
     def revocation_of(self, release: bytes) -> Revocation | None:
-        """Return the proven revocation of a release in `also_revoked`; KeyError when it was not asked about."""
+        """Return the proven revocation of a release in `also_revoked`; KeyError for another."""
         return dict(self.also_revoked)[release]
 
 
@@ -91,17 +101,20 @@ def floor_scope(signed_root: bytes) -> bytes:
     """Return the SHA-256 that names a trust root's (ledger, headers): the scope of a height floor."""
     signed = SignedTrustRoot.decode(signed_root)
     document = dag_cbor.decode(signed.document, max_bytes=MAX_TRUST_ROOT_BYTES)
-    if not isinstance(document, dict):  # decode() of a verified root cannot bring us here; a caller's bytes can
+    if not isinstance(
+        document, dict
+    ):  # decode() of a verified root cannot bring us here; a caller's bytes can
         raise TypeError("a trust root document is a map")
     return hashlib.sha256(dag_cbor.encode([document["ledger"], document["headers"]])).digest()
 
 
 class TrustedLedger:
-    """The proven state, grown in order: `update_roots` any number of times, `update_header` once, then `read`.
+    """The proven state, grown in order: `update_roots` any number of times, `update_header` once, then
+    `read`.
 
-    Arguments: `trust_root` is the signed root that came with the factory image, or the newest one that this device
-    verified and stored; `walked` the digests of the roots before it; `floor` what was stored at the last accept;
-    `now_s` the clock in Unix seconds, or None where the device has none to trust.
+    Arguments: `trust_root` is the signed root that came with the factory image, or the newest one that this
+    device verified and stored; `walked` the digests of the roots before it; `floor` what was stored at the
+    last accept; `now_s` the clock in Unix seconds, or None where the device has none to trust.
     """
 
     def __init__(
@@ -124,6 +137,7 @@ class TrustedLedger:
         self._nodes: NodeSet | None = None
         self._hints: tuple[bytes, ...] = ()
         self._steps: list[Step] = []
+        self._read_through = False
         if floor is not None and floor.root_version > self._root.version:
             raise NotTrusted(
                 "the trust root that this device holds is older than one it has accepted",
@@ -151,10 +165,10 @@ class TrustedLedger:
     def update_roots(self, offered: Iterable[bytes]) -> TrustRoot:
         """Walk from the held root over `offered` ones, in ascending order, by their signatures alone (V0).
 
-        Roots at or below the held version are passed over (a bundle carries every root since the first), and at most
-        `MAX_ROOT_STEPS` are taken. An expired root may be walked over: only the newest is asked for its expiry, when
-        the header comes. Raises NotTrusted (bad-trust-root) for a root that claims to follow and does not; those
-        before it stay accepted, in `new_roots`. RuntimeError after a header.
+        Roots at or below the held version are passed over (a bundle carries every root since the first), and
+        at most `MAX_ROOT_STEPS` are taken. An expired root may be walked over: only the newest is asked for
+        its expiry, when the header comes. Raises NotTrusted (bad-trust-root) for a root that claims to follow
+        and does not; those before it stay accepted, in `new_roots`. RuntimeError after a header.
         """
         if self._header is not None:
             raise RuntimeError("cannot update the trust root after the header")
@@ -180,12 +194,13 @@ class TrustedLedger:
     def update_header(self, proof: bytes) -> VerifiedHeader:
         """Accept the header inside an encoded ledger proof (V1, V2).
 
-        Store `new_floor` at once when this returns, before anything else is done with the proof.
         Raises NotTrusted; RuntimeError when a header was accepted before.
         """
         if self._header is not None:
             raise RuntimeError("a header was accepted already; start a new TrustedLedger")
-        self._steps.append(_passed("V0", "trust root held", "the newest on offer", f"version {self._root.version}"))
+        self._steps.append(
+            _passed("V0", "trust root held", "the newest on offer", f"version {self._root.version}")
+        )
         self._refuse_expired(self._now_s, "the device's clock")
         header, decoded = self._authentic_header(proof)
         self._refuse_old(header)
@@ -197,7 +212,12 @@ class TrustedLedger:
 
     @property
     def new_floor(self) -> LedgerFloor:
-        """The floor that the accepted header sets; RuntimeError before one is accepted."""
+        """The floor that an accepted proof sets: store it at once when `read` returns, whatever follows.
+
+        RuntimeError before: a fresh header beside a broken proof must not push the floor past honest sources.
+        """
+        if not self._read_through:
+            raise RuntimeError("no proof has been accepted yet: call read first")
         header = self._accepted_header()
         return LedgerFloor(
             number=header.number,
@@ -216,20 +236,25 @@ class TrustedLedger:
         storage_root = self._prove_account()
         with _as_not_trusted(Reason.BAD_PROOF, "a word of the ledger", check="V4"):
             self._refuse_unseen_root(self._word(storage_root, state.trust_root_key()))
+            device = None if query.device is None else self._device_word(query.device)
             channel = query.channel_id
-            if channel is None:
-                assert query.group is not None  # StateQuery demands one of the two
-                channel = _word_or_none(self._word(storage_root, state.channel_of_key(query.group)))
+            group = query.group if query.group is not None or device is None else device.group
+            if channel is None and group is not None:
+                channel = _word_or_none(self._word(storage_root, state.channel_of_key(group)))
             head, word = (None, None) if channel is None else self._channel(storage_root, channel)
-            asked = [release for release in (head, query.installed, *query.also_revoked) if release is not None]
+            asked = [
+                release for release in (head, query.installed, *query.also_revoked) if release is not None
+            ]
             revoked = {release: self._revocation(storage_root, release) for release in asked}
             approved_at = None
             if self._root.operator is not None and head is not None:
                 approved_at = self._word(storage_root, state.approval_key(self._root.operator, head)) or None
         self._steps.append(_passed("V4", "ledger words", "proven at one height", f"block {header.number}"))
+        self._read_through = True
         return LedgerView(
             header=header,
             root=self._root,
+            device=device,
             channel=channel,
             head=head,
             word=word,
@@ -241,19 +266,6 @@ class TrustedLedger:
             steps=self.steps,
         )
 
-    def device_word(self, device: bytes) -> DeviceWord | None:
-        """Prove a device's own word in the journal; None when it is proven absent (never enrolled).
-
-        Raises NotTrusted (bad-proof); RuntimeError before a header.
-        """
-        header = self._accepted_header()
-        with _as_not_trusted(Reason.BAD_PROOF, "the journal's word of this device", check="V4"):
-            account = prove_account(header.state_root, self._node_set(), self._root.ledger.journal)
-            if account is None:
-                raise ProofError("the journal's account", expected="a contract", got="proven absent")
-            value = self._word(account.storage_root, state.device_key(device))
-            return DeviceWord.decode(value) if value else None
-
     def _authentic_header(self, proof: bytes) -> tuple[VerifiedHeader, LedgerProof]:
         """V1: a quorum of the pinned validators sealed the header, at or above the root's first block."""
         with _as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V1"):
@@ -264,7 +276,9 @@ class TrustedLedger:
                 "the proof's header comes by a path that this device cannot check",
                 reason=Reason.NOTE_UNSUPPORTED,
                 expected="a header sealed by validators that the trust root pins",
-                got="a witness note" if decoded.header is None else "a sealed header, but the root pins no validators",
+                got="a witness note"
+                if decoded.header is None
+                else "a sealed header, but the root pins no validators",
                 hint="ask a source that carries sealed headers",
             )
         try:
@@ -305,7 +319,9 @@ class TrustedLedger:
         return verified, decoded
 
     def _refuse_old(self, header: VerifiedHeader) -> None:
-        """V2: not behind the newest accepted, not another block at its height, not too old, not from the future."""
+        """V2: not behind the newest accepted, not another block at its height, not too old, not from the
+        future.
+        """
         floor = self._floor
         if floor is not None and floor.scope == self._scope:
             if header.number == floor.number and floor.hash is not None and header.hash != floor.hash:
@@ -356,7 +372,9 @@ class TrustedLedger:
             )
 
     def _refuse_unseen_root(self, word: int) -> None:
-        """V4: the ledger's digest authorises nothing; one that was never walked over shows that a root is missing."""
+        """V4: the ledger's digest authorises nothing; one that was never walked over shows that a root is
+        missing.
+        """
         digest = word.to_bytes(32, "big")
         if word and digest not in self._digests:
             raise NotTrusted(
@@ -389,6 +407,15 @@ class TrustedLedger:
             )
         self._steps.append(_passed("V3", "ledger contract", "the pinned code", readable(ledger.address)))
         return account.storage_root
+
+    def _device_word(self, device: bytes) -> DeviceWord | None:
+        """V4: the device's word, from the journal's account; None when it is proven absent."""
+        journal = self._root.ledger.journal
+        account = prove_account(self._accepted_header().state_root, self._node_set(), journal)
+        if account is None:
+            raise ProofError("the journal's account", expected="a contract", got="proven absent")
+        value = self._word(account.storage_root, state.device_key(device))
+        return DeviceWord.decode(value) if value else None
 
     def _channel(self, storage_root: bytes, channel: bytes) -> tuple[bytes | None, ChannelWord | None]:
         head = _word_or_none(self._word(storage_root, state.head_key(channel)))

@@ -1,4 +1,6 @@
-"""Where proofs and blocks come from. A source only carries bytes: nothing that it says is believed unchecked."""
+"""Where proofs and blocks come from. A source only carries bytes: nothing that it says is believed
+unchecked.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -17,11 +19,12 @@ class BlockMissing(SourceUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class StateQuery:
-    """Which words of the ledger a device asks for. Exactly one of `channel` and `group` is set.
+    """Which words of the ledger a device asks for.
 
-    `channel` is a channel's name, `group` a number; `installed` the id of the running release, or None;
-    `also_revoked` further releases whose revocation word is wanted (a stepping stone, `min_from.via`);
-    `device` the address (20 bytes) whose journal word is wanted, or None.
+    What it follows is `channel` (a name), or `group` (a number), or, when both are None, the group that the
+    journal's word of `device` names; `installed` the id of the running release, or None; `also_revoked`
+    further releases whose revocation word is wanted (a stepping stone, `min_from.via`); `device` the address
+    (20 bytes) whose journal word is wanted, or None.
     """
 
     channel: str | None = None
@@ -32,8 +35,10 @@ class StateQuery:
     device: bytes | None = None
 
     def __post_init__(self) -> None:
-        if (self.channel is None) == (self.group is None):
-            raise ValueError("a query names a channel or a group, one of them")
+        if self.channel is not None and self.group is not None:
+            raise ValueError("a query names a channel or a group, not both")
+        if self.channel is None and self.group is None and self.device is None:
+            raise ValueError("a query names a channel, a group or a device")
 
     @property
     def channel_id(self) -> bytes | None:
@@ -51,7 +56,9 @@ class LedgerSource(Protocol):
         ...
 
     def trust_roots(self, *, after_version: int, ledger: LedgerRef) -> list[bytes]:
-        """Return the signed trust roots above `after_version` that it knows, oldest first; none is not an error."""
+        """Return the signed trust roots above `after_version` that it knows, oldest first; none is not an
+        error.
+        """
         ...
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
@@ -69,5 +76,5 @@ class BlockSource(Protocol):
         ...
 
     def get(self, cid: Cid, *, max_bytes: int) -> bytes:
-        """Return what it holds under `cid`, at most `max_bytes`; BlockMissing or SourceUnreachable otherwise."""
+        """Return what it holds under `cid`, at most `max_bytes`; else BlockMissing or SourceUnreachable."""
         ...

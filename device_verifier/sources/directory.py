@@ -1,4 +1,6 @@
-"""Blocks, a proof and trust roots as files in one directory: a mounted share, a cache, or a stick unpacked by hand."""
+"""Blocks, a proof and trust roots as files in one directory: a mounted share, a cache, or a stick unpacked by
+hand.
+"""
 
 import os
 import stat
@@ -20,7 +22,8 @@ PROOF_NAME: Final = "proof.cbor"
 class Directory:
     """Both a `BlockSource` and a `LedgerSource`.
 
-    Files: a block under its CID's text, the ledger proof as `proof.cbor`, signed trust roots as `trust-root-N.cbor`.
+    Files: a block under its CID's text, the ledger proof as `proof.cbor`, signed trust roots as
+    `trust-root-N.cbor`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,16 +57,23 @@ class Directory:
     def _read(self, file_name: str, max_bytes: int, reason: Reason) -> bytes:
         path = self._path / file_name
         try:
-            # Not blocking on open, so that a named pipe on a hostile stick cannot hang us; fstat then refuses it.
+            # Not blocking on open, so that a named pipe on a hostile stick cannot hang us; fstat then refuses
+            # it.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
                 data = file.read(max_bytes + 1) if regular else b""
         except FileNotFoundError as error:
-            raise BlockMissing(f"{path} is not there", reason=reason, hint="copy the whole directory again") from error
+            raise BlockMissing(
+                f"{path} is not there", reason=reason, hint="copy the whole directory again"
+            ) from error
         except OSError as error:
             raise SourceUnreachable(
-                f"{path} cannot be read", reason=reason, expected="a file", got=error.strerror, hint="check the medium"
+                f"{path} cannot be read",
+                reason=reason,
+                expected="a file",
+                got=error.strerror,
+                hint="check the medium",
             ) from error
         if not regular or len(data) > max_bytes:
             raise SourceUnreachable(

@@ -12,7 +12,7 @@ _GONE = {404, 410}
 
 
 class GatewayBlocks:
-    """A `BlockSource` over one gateway: an embedded node, Kubo, or a public one. Connections are kept alive."""
+    """A `BlockSource` over one gateway: an embedded node, Kubo, or a public one."""
 
     def __init__(self, url: str, *, limits: HttpLimits | None = None) -> None:
         self._http = HttpClient(url, limits=limits)
@@ -23,7 +23,9 @@ class GatewayBlocks:
         return self._http.name
 
     def get(self, cid: Cid, *, max_bytes: int) -> bytes:
-        """Return the body that the gateway gives for `cid`; BlockMissing for 404 and 410, SourceUnreachable else."""
+        """Return the body that the gateway gives for `cid`; BlockMissing for 404 and 410, SourceUnreachable
+        else.
+        """
         answer = self._http.get(
             f"/ipfs/{cid}?format=raw", max_bytes=max_bytes, headers={"Accept": "application/vnd.ipld.raw"}
         )

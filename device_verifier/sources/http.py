@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client that a hostile server cannot hold: every size and every time is bounded.
 
-`http.client` restarts its timeout at each byte that arrives; a server that sends one byte every few seconds keeps it
-for ever. Here one deadline covers a whole exchange, and a minimum rate covers the body.
+`http.client` restarts its timeout at each byte that arrives; a server that sends one byte every few seconds
+keeps it for ever. Here one deadline covers a whole exchange, and a minimum rate covers the body.
 """
 
 import base64
@@ -28,7 +28,9 @@ CHUNK_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """How long one exchange may take. The defaults suit a narrow mobile link and still stop a slow-loris server."""
+    """How long one exchange may take. The defaults suit a narrow mobile link and still stop a slow-loris
+    server.
+    """
 
     connect_s: float = 10.0
     stall_s: float = 15.0
@@ -81,7 +83,9 @@ class HttpClient:
         while self._idle:
             self._idle.pop().close()
 
-    def _exchange(self, method: str, path: str, body: bytes | None, max_bytes: int, extra: dict[str, str]) -> Answer:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, max_bytes: int, extra: dict[str, str]
+    ) -> Answer:
         started = time.monotonic()
         deadline = started + self._limits.total_s
         kept = self._kept()
@@ -89,7 +93,8 @@ class HttpClient:
             try:
                 return self._on(kept, method, path, body, max_bytes, extra, deadline)
             except (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest):
-                # The server closed it while it was idle, which is its right: ask once more on a new connection.
+                # The server closed it while it was idle, which is its right: ask once more on a new
+                # connection.
                 kept.close()
             except (OSError, http.client.HTTPException) as error:
                 kept.close()
@@ -171,11 +176,17 @@ class HttpClient:
         host, port = self._url.hostname or "", self._url.port
         if self._url.scheme == "https":
             context = ssl.create_default_context()
-            return _TlsConnection(host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s, context=context)
+            return _TlsConnection(
+                host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s, context=context
+            )
         return _PlainConnection(host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s)
 
     def _unreachable(self, error: Exception) -> SourceUnreachable:
-        text = "no answer in time" if isinstance(error, TimeoutError) else printable(str(error)) or type(error).__name__
+        text = (
+            "no answer in time"
+            if isinstance(error, TimeoutError)
+            else printable(str(error)) or type(error).__name__
+        )
         return SourceUnreachable(
             f"{self.name} cannot be reached",
             reason=Reason.SOURCE_UNREACHABLE,
@@ -186,12 +197,12 @@ class HttpClient:
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Return what a stranger sent as one short line without control characters, fit for a message or a log."""
+    """Return what a stranger sent as one short line without control characters, fit for a log."""
     return "".join(char if char.isprintable() else "?" for char in text[:limit])
 
 
 class _Timed:
-    """Mixed into a connection: wraps its socket so that every receive is bounded by the exchange's deadline."""
+    """Mixed into a connection: bounds each call of its socket by the exchange's deadline."""
 
     deadline: float = 0.0
 

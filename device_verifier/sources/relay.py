@@ -13,8 +13,8 @@ __all__ = ["RelayLedger"]
 
 
 class RelayLedger:
-    """A `LedgerSource` over `{url}/fwledger/v1/`: `proof/channel/{name}`, `proof/group/{n}`, `proof/device/{address}`,
-    `trust-roots/{version}`.
+    """A `LedgerSource` over `{url}/fwledger/v1/`: `proof/channel/{name}`, `proof/group/{n}`,
+    `proof/device/{address}`, `trust-roots/{version}`.
 
     A channel's file covers the running release only while it is among the channel's last 16.
     """

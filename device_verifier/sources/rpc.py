@@ -1,7 +1,10 @@
-"""Ledger proofs from any Ethereum JSON-RPC node. Its answers are only bytes to check and hints of what to ask next."""
+"""Ledger proofs from any Ethereum JSON-RPC node. Its answers are only bytes to check and hints of what to ask
+next.
+"""
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +16,7 @@ from ledger_protocol.errors import ProtocolError
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import contract_state as state
 from ledger_protocol.ledger import rlp
+from ledger_protocol.ledger.contract_state import DeviceWord
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.proof import MAX_ENVELOPES, proof_from_rpc
 from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
@@ -33,7 +37,8 @@ TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint32,bytes32,bytes32)")
 _PUBLISHED_ENVELOPE_AT: Final = 64  # data: sequence, security_version, envelope, ...
 _ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope
 
-# Header fields in RLP order by their JSON names; those after the fifteenth came with later forks and may be absent.
+# Header fields in RLP order by their JSON names; those after the fifteenth came with later forks and may be
+# absent.
 _HEADER_FIELDS: Final = (
     ("parentHash", False),
     ("sha3Uncles", False),
@@ -58,6 +63,7 @@ _HEADER_FIELDS: Final = (
     ("requestsHash", False),
 )
 _REQUIRED_FIELDS: Final = 15
+_QUANTITY: Final = re.compile("0x[0-9a-fA-F]{1,64}")
 
 
 class RpcLedger:
@@ -66,7 +72,9 @@ class RpcLedger:
     `blocks` are where signed trust roots are fetched from: the ledger's log names them by digest only.
     """
 
-    def __init__(self, url: str, *, blocks: Sequence[BlockSource] = (), limits: HttpLimits | None = None) -> None:
+    def __init__(
+        self, url: str, *, blocks: Sequence[BlockSource] = (), limits: HttpLimits | None = None
+    ) -> None:
         self._http = HttpClient(url, limits=limits)
         self._blocks = tuple(blocks)
         self._ids = itertools.count(1)
@@ -77,7 +85,9 @@ class RpcLedger:
         return self._http.name
 
     def trust_roots(self, *, after_version: int, ledger: LedgerRef) -> list[bytes]:
-        """Return the signed roots that the ledger's log names above `after_version`, as far as `blocks` hold them."""
+        """Return the signed roots that the ledger's log names above `after_version`, as far as `blocks` hold
+        them.
+        """
         latest = parse_header(self._raw_header()).number
         found: dict[int, Cid] = {}
         for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
@@ -109,8 +119,8 @@ class RpcLedger:
     ) -> tuple[list[Mapping[str, object]], tuple[bytes, bytes] | None]:
         """Ask for every word of the query at block `at`; return the answers, and the hinted (channel, head).
 
-        Later questions depend on earlier words (which head?). Those are taken from the node's word for it: a lie
-        only makes a proof that does not hold what the verifier asks.
+        Later questions depend on earlier words (which head?). Those are taken from the node's word for it: a
+        lie only makes a proof that does not hold what the verifier asks.
         """
         answers: list[Mapping[str, object]] = []
 
@@ -121,9 +131,13 @@ class RpcLedger:
             answers.append(answer)
             return _hinted_values(answer, len(keys))
 
-        channel: bytes | None = query.channel_id
-        if query.group is not None:
-            channel = _nonzero(ask(ledger.address, [state.channel_of_key(query.group)])[0])
+        channel, group = query.channel_id, query.group
+        if query.device is not None:
+            word = ask(ledger.journal, [state.device_key(query.device)])[0]
+            if channel is None and group is None and word:
+                group = DeviceWord.decode(word).group
+        if group is not None:
+            channel = _nonzero(ask(ledger.address, [state.channel_of_key(group)])[0])
         keys = [state.trust_root_key()]
         keys += [state.revoked_key(r) for r in (query.installed, *query.also_revoked) if r is not None]
         if channel is not None:
@@ -136,14 +150,14 @@ class RpcLedger:
             if query.operator is not None:
                 more.append(state.approval_key(query.operator, head))
             ask(ledger.address, more)
-        if query.device is not None:
-            ask(ledger.journal, [state.device_key(query.device)])
         return answers, None if channel is None or head is None else (channel, head)
 
     def _envelope_hints(
         self, query: StateQuery, ledger: LedgerRef, head: tuple[bytes, bytes], latest: int
     ) -> tuple[bytes, ...]:
-        """Return CIDs of envelopes that the log names for the head and the stepping stones; none is not an error."""
+        """Return CIDs of envelopes that the log names for the head and the stepping stones; none is not an
+        error.
+        """
         hints: dict[bytes, None] = {}
         channel, release = head
         topics: list[list[object]] = [[PUBLISHED_TOPIC.hex(), channel.hex(), release.hex()]]
@@ -155,14 +169,25 @@ class RpcLedger:
                     hints[Cid(DAG_CBOR, digest).to_bytes()] = None
         return tuple(hints)
 
-    def _logs(self, ledger: LedgerRef, topics: Sequence[object], latest: int) -> Iterator[Mapping[str, object]]:
-        """Yield the ledger's logs with these topics: in one call where the node allows it, else back in windows."""
+    def _logs(
+        self, ledger: LedgerRef, topics: Sequence[object], latest: int
+    ) -> Iterator[Mapping[str, object]]:
+        """Yield the ledger's logs with these topics: in one call where the node allows it, else back in
+        windows.
+        """
         wanted = [None if topic is None else f"0x{topic}" for topic in topics]
         windows = [(ledger.from_block, latest)]
-        ends = range(latest, max(ledger.from_block, latest - MAX_LOG_WINDOWS * LOG_WINDOW_BLOCKS), -LOG_WINDOW_BLOCKS)
+        ends = range(
+            latest, max(ledger.from_block, latest - MAX_LOG_WINDOWS * LOG_WINDOW_BLOCKS), -LOG_WINDOW_BLOCKS
+        )
         windows += [(max(ledger.from_block, end - LOG_WINDOW_BLOCKS + 1), end) for end in ends]
         for index, (first, last) in enumerate(windows):
-            asked = {"address": "0x" + ledger.address.hex(), "fromBlock": hex(first), "toBlock": hex(last), "topics": wanted}
+            asked = {
+                "address": "0x" + ledger.address.hex(),
+                "fromBlock": hex(first),
+                "toBlock": hex(last),
+                "topics": wanted,
+            }
             try:
                 logs = self._call("eth_getLogs", [asked])
             except SourceUnreachable:
@@ -175,7 +200,7 @@ class RpcLedger:
                 return
 
     def _raw_header(self) -> bytes:
-        """Return the newest sealed header's RLP, reassembled from its JSON where the node has no debug API."""
+        """Return the newest sealed header's RLP, put together from JSON where there is no debug API."""
         try:
             return self._bytes(self._call("debug_getRawHeader", ["latest"]))
         except SourceUnreachable:
@@ -204,7 +229,8 @@ class RpcLedger:
             "", json.dumps(request).encode(), max_bytes=MAX_ANSWER_BYTES, content_type="application/json"
         )
         try:
-            # RecursionError: nesting beyond the interpreter's limit. ValueError: not JSON, or a number of absurd length.
+            # RecursionError: nesting beyond the interpreter's limit. ValueError: not JSON, or a number of
+            # absurd length.
             document = self._object(json.loads(answer.body))
         except (ValueError, RecursionError) as error:
             raise self._confused(f"{method}: status {answer.status}, not JSON") from error
@@ -243,19 +269,18 @@ class RpcLedger:
 
 def _hex_number(value: object) -> int | None:
     """Read a JSON-RPC quantity of at most 32 bytes; None for anything else."""
-    if not isinstance(value, str) or not value.startswith("0x") or not 2 < len(value) <= 66:
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
         return None
-    try:
-        return int(value[2:], 16)
-    except ValueError:
-        return None
+    return int(value, 16)
 
 
 def _hinted_values(answer: Mapping[str, object], count: int) -> list[int]:
-    """Return the values that the node writes beside its proofs, 0 where it writes none: hints, never facts."""
+    """Return the values that the node writes beside its proofs, else 0: hints, never facts."""
     storage = answer.get("storageProof")
     entries = storage if isinstance(storage, list) else []
-    values = [_hex_number(entry.get("value")) if isinstance(entry, dict) else None for entry in entries[:count]]
+    values = [
+        _hex_number(entry.get("value")) if isinstance(entry, dict) else None for entry in entries[:count]
+    ]
     return [value or 0 for value in values] + [0] * (count - len(values))
 
 

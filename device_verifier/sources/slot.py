@@ -1,4 +1,6 @@
-"""Chunks that the device already holds: the active slot's bytes, by the digests of what was installed there."""
+"""Chunks that the device already holds: the active slot's bytes, by the digests of what was installed
+there.
+"""
 
 import os
 from collections.abc import Mapping
@@ -15,8 +17,8 @@ __all__ = ["SlotChunks"]
 class SlotChunks:
     """A `BlockSource` over a slot's file or device and its chunk index, digest -> (offset, length) in bytes.
 
-    The slot may have changed since (a file system mounted read-write), so pass it to the fetcher as `reuse`: a chunk
-    that is no longer the one named is then no lie, only one to fetch elsewhere.
+    The slot may have changed since (a file system mounted read-write), so pass it to the fetcher as `reuse`:
+    a chunk that is no longer the one named is then no lie, only one to fetch elsewhere.
     """
 
     def __init__(self, path: Path, index: Mapping[bytes, tuple[int, int]]) -> None:
@@ -30,7 +32,9 @@ class SlotChunks:
         return str(self._path)
 
     def get(self, cid: Cid, *, max_bytes: int) -> bytes:
-        """Return the bytes where the chunk `cid` was when the slot was written; BlockMissing where it never was."""
+        """Return the bytes where the chunk `cid` was when the slot was written; BlockMissing where it never
+        was.
+        """
         place = self._index.get(cid.digest) if cid.codec == RAW else None
         if place is None or place[1] > max_bytes:
             raise BlockMissing(f"{self.name} holds no chunk {cid}", reason=Reason.CONTENT_UNAVAILABLE)

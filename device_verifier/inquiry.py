@@ -1,0 +1,268 @@
+"""Ask every source, believe none: V0 to V9 in order, over any mix of ledger and block sources.
+
+The pure checks live in `trusted_ledger`, `release` and `policy`; here is only who is asked, and what happens
+when one of them lies or is silent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from device_verifier import policy
+from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
+from device_verifier.facts import DeviceFacts
+from device_verifier.fetcher import fetch_block
+from device_verifier.policy import Decision
+from device_verifier.release import VerifiedRelease, verify_release
+from device_verifier.sources import BlockSource, LedgerSource, StateQuery
+from device_verifier.trusted_ledger import LedgerFloor, LedgerView, TrustedLedger
+from ledger_protocol.content.cid import DAG_CBOR, Cid
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.limits import MAX_ENVELOPE_BYTES, MAX_MANIFEST_BYTES
+from ledger_protocol.release.envelope import Envelope
+from ledger_protocol.report.reasons import Reason
+
+__all__ = ["Consultation", "Held", "Learned", "Memory", "Refusal", "consult", "learn", "obtain_release"]
+
+# Stepping stones from an old release to the head; a product line that needs more should publish a shorter
+# way.
+MAX_STONES: Final = 8
+
+# Refusals that say more than any other source's silence: they come from an authentic header, or from the root
+# itself.
+_TELLING: Final = (
+    Reason.SPLIT_VIEW,
+    Reason.TRUST_ROOT_MISSING,
+    Reason.TRUST_ROOT_EXPIRED,
+    Reason.STALE_LEDGER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the device remembers: the newest signed root, the digests of those before it, and the height
+    floor.
+    """
+
+    trust_root: bytes
+    walked: tuple[bytes, ...]
+    floor: LedgerFloor | None
+
+
+class Memory(Protocol):
+    """The device's durable memory of what it has accepted. Each call is durable when it returns."""
+
+    def held(self) -> Held:
+        """Return what is remembered; at first, the factory's root and no floor."""
+        ...
+
+    def keep_root(self, signed: bytes) -> None:
+        """Remember a signed root that was accepted: the newest from now on."""
+        ...
+
+    def keep_floor(self, floor: LedgerFloor) -> None:
+        """Remember the floor of a proof that was accepted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one source was not used: its name, and what it did."""
+
+    source: str
+    error: DeviceError
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The newest proven state that any source gave, who gave it, and why the others did not count."""
+
+    view: LedgerView
+    source: str
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """The whole answer: what to do, the verified release to do it with (None unless it installs), and from
+    what.
+    """
+
+    decision: Decision
+    release: VerifiedRelease | None
+    learned: Learned
+
+
+def learn(
+    facts: DeviceFacts,
+    *,
+    sources: Sequence[LedgerSource],
+    memory: Memory,
+    also_revoked: tuple[bytes, ...] = (),
+    with_device: bool = False,
+) -> Learned:
+    """V0 to V4 over every source: walk roots from all, then take the newest proof that verifies.
+
+    All are asked, not the first that answers: a source that withholds the newest block is found out by any
+    other one. Arguments: `also_revoked` are further releases whose revocation is wanted; `with_device` asks
+    for the device's own word in the journal even where it follows a channel or group by configuration. Roots
+    and floor are kept in `memory` the moment they are accepted. Raises NotTrusted when every answer is
+    refused (or two sealed blocks contradict each other), SourceUnreachable when nobody answers.
+    """
+    refusals: list[Refusal] = []
+    _walk_roots(facts, sources, memory, refusals)
+    best: Learned | None = None
+    for source in sources:
+        held = memory.held()
+        ledger = TrustedLedger(
+            trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked
+        )
+        query = StateQuery(
+            channel=facts.channel,
+            group=facts.group,
+            installed=None if facts.installed is None else facts.installed.release,
+            operator=ledger.root.operator,
+            also_revoked=also_revoked,
+            device=facts.address if with_device or (facts.channel is None and facts.group is None) else None,
+        )
+        try:
+            ledger.update_header(source.proof(query, ledger=ledger.root.ledger))
+            view = ledger.read(query)
+        except DeviceError as error:
+            error.with_steps(ledger.steps)
+            refusals.append(Refusal(source.name, error))
+            if error.reason is Reason.SPLIT_VIEW:
+                raise
+            continue
+        memory.keep_floor(ledger.new_floor)
+        # What is accepted later is never older: the floor that the one before it set sees to that.
+        best = Learned(view, source.name, ())
+    if best is None:
+        raise _nobody(refusals)
+    return Learned(best.view, best.source, tuple(refusals))
+
+
+def consult(
+    facts: DeviceFacts, *, ledgers: Sequence[LedgerSource], blocks: Sequence[BlockSource], memory: Memory
+) -> Consultation:
+    """V0 to V9: learn, decide, fetch and verify the release, judge it, by way of its stepping stones if need
+    be.
+
+    Raises NotTrusted or SourceUnreachable; a release that is merely not for this device is a `Decision`, no
+    error.
+    """
+    learned = learn(facts, sources=ledgers, memory=memory)
+    decision = policy.decide(learned.view, facts)
+    if decision.target is None:
+        return Consultation(decision, None, learned)
+    release = obtain_release(decision.target, learned.view, blocks=blocks)
+    judged = policy.judge_release(release, learned.view, facts, so_far=decision)
+    stones = 0
+    while judged.target is not None and judged.target != release.release_id:
+        if stones == MAX_STONES:
+            raise NotTrusted(
+                "the way to the newest release is too long",
+                reason=Reason.UNREACHABLE_FROM,
+                expected=f"at most {MAX_STONES} stepping stones",
+                got="more",
+                hint="the manufacturer should publish a shorter way",
+            )
+        stones += 1
+        stone = judged.target
+        learned = learn(facts, sources=ledgers, memory=memory, also_revoked=(stone,))
+        again = policy.decide(learned.view, facts)
+        if again.target != decision.target:
+            return Consultation(
+                again, None, learned
+            )  # the ledger moved on meanwhile; the next check starts afresh
+        parent, release = release, obtain_release(stone, learned.view, blocks=blocks)
+        judged = policy.judge_via(
+            release,
+            parent,
+            revoked=learned.view.revocation_of(stone),
+            view=learned.view,
+            facts=facts,
+            so_far=judged,
+        )
+    return Consultation(judged, release if judged.installs else None, learned)
+
+
+def obtain_release(
+    release: bytes, view: LedgerView, *, blocks: Sequence[BlockSource], hints: Sequence[Cid] = ()
+) -> VerifiedRelease:
+    """V6 and V7: fetch the manifest of `release` and an envelope over it, and verify both under the view's
+    root.
+
+    Envelopes are found by `hints` and by the view's; all are unverified, and one that does not verify is
+    passed over. Raises NotTrusted (the last refusal) or SourceUnreachable.
+    """
+    manifest = fetch_block(Cid(DAG_CBOR, release), sources=blocks, max_bytes=MAX_MANIFEST_BYTES)
+    refusal: DeviceError = SourceUnreachable(
+        "no source names an envelope of the release",
+        reason=Reason.CONTENT_UNAVAILABLE,
+        expected=f"an envelope of 0x{release.hex()}",
+        hint="ask a source that keeps the ledger's log, or use a bundle",
+    )
+    for cid in (*hints, *_readable_cids(view.envelope_hints)):
+        try:
+            envelope = fetch_block(cid, sources=blocks, max_bytes=MAX_ENVELOPE_BYTES)
+            if Envelope.decode(envelope).manifest.digest != release:
+                continue  # another release's: the same proof file serves devices on several
+            return verify_release(envelope, manifest, head=release, root=view.root)
+        except ProtocolError:
+            continue
+        except DeviceError as error:
+            refusal = error
+    refusal.with_steps(view.steps)
+    raise refusal
+
+
+def _walk_roots(
+    facts: DeviceFacts, sources: Sequence[LedgerSource], memory: Memory, refusals: list[Refusal]
+) -> None:
+    """V0: take every root that any source offers and that follows by signature; keep each at once."""
+    for source in sources:
+        held = memory.held()
+        ledger = TrustedLedger(
+            trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked
+        )
+        try:
+            offered = source.trust_roots(after_version=ledger.root.version, ledger=ledger.root.ledger)
+            ledger.update_roots(offered)
+        except DeviceError as error:
+            refusals.append(Refusal(source.name, error))
+        for signed in ledger.new_roots:
+            memory.keep_root(signed)
+
+
+def _readable_cids(hints: Sequence[bytes]) -> list[Cid]:
+    cids: list[Cid] = []
+    for hint in hints:
+        try:
+            cids.append(Cid.from_bytes(hint))
+        except ProtocolError:
+            continue  # a hint is worth nothing by itself
+    return cids
+
+
+def _nobody(refusals: list[Refusal]) -> DeviceError:
+    """Return the refusal that says most, with the others as notes."""
+    if not refusals:
+        return SourceUnreachable(
+            "there is no source of the ledger's state",
+            reason=Reason.SOURCE_UNREACHABLE,
+            expected="one source at least",
+            got="none",
+            hint="name one in device.toml, or use a bundle",
+        )
+
+    def rank(refusal: Refusal) -> tuple[int, int]:
+        error = refusal.error
+        telling = _TELLING.index(error.reason) if error.reason in _TELLING else len(_TELLING)
+        return telling, 0 if isinstance(error, NotTrusted) else 1
+
+    chosen = min(refusals, key=rank)
+    for refusal in refusals:
+        if refusal is not chosen:
+            chosen.error.add_note(f"{refusal.source}: {refusal.error}")
+    return chosen.error
