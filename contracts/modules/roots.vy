@@ -1,0 +1,64 @@
+# pragma version 0.4.3
+"""
+@title roots
+@license Apache-2.0
+@notice The digest of the newest trust root. It authorises nothing: it shows a device that it misses one.
+"""
+
+from contracts.modules import governance
+from contracts.modules import refuse
+
+uses: governance
+
+_SET_TRUST_ROOT_TYPE: constant(bytes32) = keccak256(
+    "SetTrustRoot(bytes32 digest,uint32 version,bytes32 envelope,uint40 deadline)"
+)
+
+event TrustRootSet:
+    version: indexed(uint256)
+    digest: bytes32
+    envelope: bytes32
+    approvers: DynArray[address, 16]
+
+# SHA-256 of the newest trust-root document.
+trust_root: public(bytes32)
+# Its version. Devices prove only the digest.
+trust_root_version: public(uint256)
+
+
+@external
+def set_trust_root(
+    digest: bytes32,
+    version: uint32,
+    envelope: bytes32,
+    deadline: uint40,
+    approvals: DynArray[governance.Approval, 16],
+):
+    """
+    @notice Announces the next trust root.
+    @param digest SHA-256 of the document.
+    @param version The version before, plus one exactly; so an approval serves once.
+    @param envelope Digest of the signed document's CID: where to find it, unverified.
+    @param deadline Last Unix second at which the approvals count.
+    @param approvals Governors' signatures over SetTrustRoot, ascending by signer.
+    """
+    if digest == empty(bytes32):
+        refuse._no("fwledger: zero digest")
+    if convert(version, uint256) != self.trust_root_version + 1:
+        refuse._no("fwledger: trust root version is not the next")
+    signed: bytes32 = governance._act(
+        keccak256(abi_encode(_SET_TRUST_ROOT_TYPE, digest, version, envelope, deadline)),
+        governance.GOVERNOR,
+        convert(deadline, uint256),
+        len(approvals),
+    )
+    approvers: DynArray[address, 16] = []
+    last: address = empty(address)
+    for approval: governance.Approval in approvals:
+        last = governance._approver(signed, governance.GOVERNOR, last, approval.r, approval.vs)
+        approvers.append(last)
+    self.trust_root = digest
+    self.trust_root_version = convert(version, uint256)
+    log TrustRootSet(
+        version=convert(version, uint256), digest=digest, envelope=envelope, approvers=approvers
+    )
