@@ -80,7 +80,7 @@ def enrol_many(enrolments: DynArray[Enrolment, 128]):
 
 
 @external
-def place(devices: DynArray[address, 128], group: uint256, retired: bool):
+def place(devices: DynArray[address, 64], group: uint256, retired: bool):
     """
     @notice Moves enrolled devices to a group, retired or not. Only the ledger may, after publishers' approvals.
     @param devices The devices.

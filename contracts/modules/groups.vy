@@ -21,7 +21,7 @@ _PLACE_DEVICES_TYPE: constant(bytes32) = keccak256(
 )
 
 interface Journal:
-    def place(devices: DynArray[address, 128], group: uint256, retired: bool): nonpayable
+    def place(devices: DynArray[address, 64], group: uint256, retired: bool): nonpayable
 
 event GroupAssigned:
     group: indexed(uint256)
@@ -116,7 +116,7 @@ def assign_group(
 
 @external
 def place_devices(
-    devices: DynArray[address, 128],
+    devices: DynArray[address, 64],
     group: uint24,
     retired: bool,
     deadline: uint40,
