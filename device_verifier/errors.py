@@ -16,7 +16,8 @@ class DeviceError(Exception):
     Attributes: `reason` is the machine-readable code; `check` the number of the check that refused ("V1"; ""
     where none applies); `expected` and `got` are what the check compared, as text; `hint` is what a person
     can do about it; `exit_code` is what the command line returns (design: device.md, Commands); `steps` are
-    the checks that led here, the refused one last, where the caller was going through them.
+    the checks that led here, the refused one last, where the caller was going through them; `release` is the
+    id of the release that was being judged when it came to that.
     """
 
     exit_code: ClassVar[int] = 1
@@ -38,6 +39,7 @@ class DeviceError(Exception):
         self.got = None if got is None else readable(got)
         self.hint = hint
         self.steps: tuple[Step, ...] = ()
+        self.release: bytes | None = None
         super().__init__(what)
 
     def with_steps(self, passed: tuple[Step, ...]) -> None:

@@ -208,6 +208,8 @@ class _Pool:
                 last = error
             except MismatchError:
                 self._give_back(standing, lied=f"sent other bytes for {cid}")
+            except NotTrusted as error:  # a source that checks for itself, as a bundle does
+                self._give_back(standing, lied=str(error))
             else:
                 self._give_back(standing, got_bytes=len(block))
                 return block

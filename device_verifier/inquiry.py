@@ -12,7 +12,7 @@ from device_verifier import policy
 from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
 from device_verifier.facts import DeviceFacts
 from device_verifier.fetcher import fetch_block
-from device_verifier.policy import Decision
+from device_verifier.policy import Action, Decision
 from device_verifier.release import VerifiedRelease, verify_release
 from device_verifier.sources import BlockSource, LedgerSource, StateQuery
 from device_verifier.trusted_ledger import LedgerFloor, LedgerView, TrustedLedger
@@ -155,36 +155,33 @@ def consult(
     decision = policy.decide(learned.view, facts)
     if decision.target is None:
         return Consultation(decision, None, learned)
-    release = obtain_release(decision.target, learned.view, blocks=blocks)
-    judged = policy.judge_release(release, learned.view, facts, so_far=decision)
-    stones = 0
-    while judged.target is not None and judged.target != release.release_id:
-        if stones == MAX_STONES:
-            raise NotTrusted(
-                "the way to the newest release is too long",
-                reason=Reason.UNREACHABLE_FROM,
-                expected=f"at most {MAX_STONES} stepping stones",
-                got="more",
-                hint="the manufacturer should publish a shorter way",
+    try:
+        release = obtain_release(decision.target, learned.view, blocks=blocks)
+        judged = policy.judge_release(release, learned.view, facts, so_far=decision)
+        for _ in range(MAX_STONES):
+            stone = judged.target
+            if stone is None or stone == release.release_id:
+                return Consultation(judged, None if stone is None else release, learned)
+            learned = learn(facts, sources=ledgers, memory=memory, also_revoked=(stone,))
+            again = policy.decide(learned.view, facts)
+            if again.target != decision.target:
+                # The ledger moved on meanwhile; the next check starts afresh.
+                return Consultation(_not_now(again), None, learned)
+            parent, release = release, obtain_release(stone, learned.view, blocks=blocks)
+            revoked = learned.view.revocation_of(stone)
+            judged = policy.judge_via(
+                release, parent, revoked=revoked, view=learned.view, facts=facts, so_far=judged
             )
-        stones += 1
-        stone = judged.target
-        learned = learn(facts, sources=ledgers, memory=memory, also_revoked=(stone,))
-        again = policy.decide(learned.view, facts)
-        if again.target != decision.target:
-            return Consultation(
-                again, None, learned
-            )  # the ledger moved on meanwhile; the next check starts afresh
-        parent, release = release, obtain_release(stone, learned.view, blocks=blocks)
-        judged = policy.judge_via(
-            release,
-            parent,
-            revoked=learned.view.revocation_of(stone),
-            view=learned.view,
-            facts=facts,
-            so_far=judged,
+        raise NotTrusted(
+            "the way to the newest release is too long",
+            reason=Reason.UNREACHABLE_FROM,
+            expected=f"at most {MAX_STONES} stepping stones",
+            got="more",
+            hint="the manufacturer should publish a shorter way",
         )
-    return Consultation(judged, release if judged.installs else None, learned)
+    except DeviceError as error:
+        error.release = decision.target
+        raise
 
 
 def obtain_release(
@@ -215,6 +212,13 @@ def obtain_release(
             refusal = error
     refusal.with_steps(view.steps)
     raise refusal
+
+
+def _not_now(decision: Decision) -> Decision:
+    """Return the decision without its target, whose release nobody fetched."""
+    if decision.target is None:
+        return decision
+    return Decision(Action.WAIT, Reason.DECISION_CHANGED, None, decision.steps)
 
 
 def _walk_roots(

@@ -43,6 +43,9 @@ class World:
         self._words[address] = dict(words or {})
         self._state.set(keccak256(address), rlp.encode([nonce, balance, storage.root_hash, code_hash]))
 
+    def word(self, address: bytes, key: bytes) -> int:
+        return self._words.get(address, {}).get(key, 0)
+
     def get_proof(self, address: bytes, keys: Sequence[bytes]) -> dict[str, object]:
         storage = self._storage.get(address)
         words = self._words.get(address, {})
