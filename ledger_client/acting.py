@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def carry_out(ledger: Ledger, act: Act, approvals: Sequence[Approval], *, account: Account) -> Call:
     """The call that carries out an act. The paying account approves too, where it may and one more is needed.
 
-    Raises NotTrustedError for an approval by somebody without the role, NotEnoughApprovalsError under the threshold.
+    Raises NotTrustedError for an approval by somebody without the role, NotEnoughApprovalsError under the
+    threshold.
     """
     threshold, role = ledger.threshold_of(act)
     held = list(approvals)
@@ -38,7 +39,9 @@ def carry_out(ledger: Ledger, act: Act, approvals: Sequence[Approval], *, accoun
 
 
 def approve_as_member(ledger: Ledger, act: Act, account: Account) -> Approval:
-    """One member's approval, to be passed on as a file. Raises UsageError where the account lacks the role."""
+    """One member's approval, to be passed on as a file. Raises UsageError where the account lacks the
+    role.
+    """
     _, role = ledger.threshold_of(act)
     if role not in ledger.roles(account.address):
         raise UsageError(

@@ -219,7 +219,8 @@ def read_validators(path: Path) -> tuple[Validator, ...]:
     found = []
     for index, entry in enumerate(entries):
         try:
-            key = bytes.fromhex(entry["public_key"].removeprefix("0x"))
+            text = entry["publicKey"] if "publicKey" in entry else entry["public_key"]
+            key = bytes.fromhex(text.removeprefix("0x"))
             if len(key) == 65 and key[0] == 4:
                 key = key[1:]
             public = EthPublicKey(key)

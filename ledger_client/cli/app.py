@@ -41,7 +41,7 @@ class App:
         self.config: Config = load_config(config, flags=flags)
         self.as_json = as_json
         self.quiet = quiet
-        self._yes = yes
+        self.yes = yes
         self.transactions: list[dict[str, object]] = []
 
     @functools.cached_property
@@ -109,7 +109,7 @@ class App:
     def agree(self, prepared: Prepared) -> None:
         """Show gas, cost and payer; go on only if told to."""
         self.say(*prepared.lines())
-        if self._yes:
+        if self.yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise DeclinedError(
@@ -143,6 +143,10 @@ class App:
                 "payer": checksum_address(self.account.address),
             }
         )
+
+    def deadline(self, hours: int = 168) -> int:
+        """Until when approvals made now count: hours after the newest block (Unix seconds)."""
+        return self.network.block_time() + hours * 3600
 
     def channel_name(self, channel: bytes) -> str:
         """A channel's name where the configuration knows it, else the start of its id."""

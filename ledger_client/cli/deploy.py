@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,6 @@ from ledger_client.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
     from ledger_client.deploy import Pair
-    from ledger_client.trust import HeldRoot
     from ledger_protocol.release.trust_root import SignedTrustRoot, Validator
 
 SECONDS_PER_DAY = 86_400
@@ -25,30 +23,61 @@ SECONDS_PER_DAY = 86_400
 
 @click.command()
 @command(
-    "fwledger deploy --release-key alice.pem.pub --release-key bob.pem.pub --release-threshold 2 --root-key root.pem",
+    "fwledger deploy --release-key alice.pem.pub --release-key bob.pem.pub --root-key root.pem",
     sends=True,
 )
-@click.option("--governor", "governors", multiple=True, metavar="ADDRESS", help="[default: the paying account]")
-@click.option("--publisher", "publishers", multiple=True, metavar="ADDRESS", help="[default: the paying account]")
-@click.option("--guardian", "guardians", multiple=True, metavar="ADDRESS", help="[default: the paying account]")
-@click.option("--enroller", "enrollers", multiple=True, metavar="ADDRESS", help="[default: the paying account]")
+@click.option(
+    "--governor", "governors", multiple=True, metavar="ADDRESS", help="[default: the paying account]"
+)
+@click.option(
+    "--publisher", "publishers", multiple=True, metavar="ADDRESS", help="[default: the paying account]"
+)
+@click.option(
+    "--guardian", "guardians", multiple=True, metavar="ADDRESS", help="[default: the paying account]"
+)
+@click.option(
+    "--enroller", "enrollers", multiple=True, metavar="ADDRESS", help="[default: the paying account]"
+)
 @click.option("--publish-threshold", type=int, default=1, show_default=True, help="publishers per act")
 @click.option("--govern-threshold", type=int, default=1, show_default=True, help="governors per act")
-@click.option("--release-key", "release_keys", multiple=True, required=True, type=PATH, metavar="FILE", help="public key")
-@click.option("--release-threshold", type=int, default=1, show_default=True, help="signatures that make a release")
-@click.option("--root-key", "root_keys", multiple=True, metavar="URI", help="private root key; signs the trust root")
-@click.option("--root-public", "root_publics", multiple=True, type=PATH, metavar="FILE", help="root key held elsewhere")
-@click.option("--root-threshold", type=int, default=1, show_default=True, help="signatures that make a trust root")
+@click.option(
+    "--release-key",
+    "release_keys",
+    multiple=True,
+    required=True,
+    type=PATH,
+    metavar="FILE",
+    help="public key",
+)
+@click.option(
+    "--release-threshold", type=int, default=1, show_default=True, help="signatures that make a release"
+)
+@click.option(
+    "--root-key", "root_keys", multiple=True, metavar="URI", help="private root key; signs the trust root"
+)
+@click.option(
+    "--root-public", "root_publics", multiple=True, type=PATH, metavar="FILE", help="root key held elsewhere"
+)
+@click.option(
+    "--root-threshold", type=int, default=1, show_default=True, help="signatures that make a trust root"
+)
 @click.option("--root-password-file", type=PATH, metavar="FILE", help="password of encrypted root keys")
-@click.option("--validators", type=PATH, metavar="FILE", help="JSON of the validators' addresses and public keys")
-@click.option("--min-validators", type=int, default=4, show_default=True, help="fewest validators that devices accept")
+@click.option(
+    "--validators", type=PATH, metavar="FILE", help="JSON of the validators' addresses and public keys"
+)
+@click.option(
+    "--min-validators", type=int, default=4, show_default=True, help="fewest validators that devices accept"
+)
 @click.option("--expires-days", type=int, metavar="DAYS", help="the trust root's life [default: no end]")
-@click.option("--max-age-hours", type=int, metavar="HOURS", help="how old a header devices with a clock accept")
+@click.option(
+    "--max-age-hours", type=int, metavar="HOURS", help="how old a header devices with a clock accept"
+)
 def deploy(app: App, **options: Any) -> None:
     """Put FirmwareLedger and UpdateJournal on the chain, and make version 1 of the trust root.
 
-    Writes the addresses to fwledger.toml and the signed trust root to `release.trust_root`, and announces its digest
-    on the ledger. Every device gets that file in its factory image: compare the fingerprint, not the file's name.
+    Writes the addresses to fwledger.toml and the signed trust root to `release.trust_root`, and announces its
+    digest on the ledger. Every device gets that file in its factory image: compare the fingerprint, not the
+    file's name.
     """
     from ledger_client.firmware_keys import open_signer, read_public_key
     from ledger_client.signers import read_password
@@ -57,17 +86,24 @@ def deploy(app: App, **options: Any) -> None:
 
     target = app.config.release.trust_root
     if target.exists():
-        raise UsageError(f"{target} exists already", hint="this manufacturer has a ledger; use another folder for another")
+        raise UsageError(
+            f"{target} exists already", hint="this manufacturer has a ledger; use another folder for another"
+        )
     release_keys = [read_public_key(path) for path in options["release_keys"]]
     password = read_password(options["root_password_file"]) if options["root_password_file"] else None
     signers = [open_signer(uri, password=password) for uri in options["root_keys"]]
     root_keys = [s.public for s in signers] + [read_public_key(path) for path in options["root_publics"]]
     if not root_keys:
-        raise UsageError("a trust root needs root keys", hint="--root-key URI, or --root-public FILE for keys held elsewhere")
+        raise UsageError(
+            "a trust root needs root keys",
+            hint="--root-key URI, or --root-public FILE for keys held elsewhere",
+        )
     path = options["validators"]
-    validators = read_validators(path) if path else recover_validators(app.network)
-    _confirm_validators(app, validators, given=path is not None)
+    given = read_validators(path) if path else None
     pair = _pair(app, options)
+    # After the deployment, since a chain that was just born has no sealed header to recover keys from before.
+    validators = given or recover_validators(app.network)
+    _confirm_validators(app, validators, given=given is not None)
     now_s = app.network.block_time()
     root = first_root(
         pair,
@@ -89,17 +125,18 @@ def deploy(app: App, **options: Any) -> None:
 
 def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) -> None:
     from ledger_client.acting import carry_out
+    from ledger_client.ledger import Ledger
     from ledger_client.trust import announce_act, check_root
 
     target = app.config.release.trust_root
     announced = False
     if complete:
-        held: HeldRoot = check_root(signed.encode(), where="trust root")
+        held = check_root(signed.encode(), where="trust root")
         replace_file(target, held.signed)
-        threshold, _ = app.ledger_at(pair).thresholds_for_root()
-        if threshold == 1 and "governor" in app.ledger_at(pair).roles(app.account.address):
-            act = announce_act(app.ledger_at(pair), held.signed, deadline=app.deadline())
-            app.send(carry_out(app.ledger_at(pair), act, [], account=app.account))
+        ledger = Ledger(app.network, pair.ledger)
+        if ledger.thresholds()[1] == 1 and "governor" in ledger.roles(app.account.address):
+            act = announce_act(ledger, held.signed, deadline=app.deadline())
+            app.send(carry_out(ledger, act, [], account=app.account))
             announced = True
     else:
         target = target.with_name(target.name + ".unsigned")
@@ -147,7 +184,6 @@ def _pair(app: App, options: dict[str, Any]) -> Pair:
 
     pair = deploy_pair(
         app.network,
-        app.account,
         Members(
             governors=members("governors"),
             publishers=members("publishers"),
@@ -156,7 +192,8 @@ def _pair(app: App, options: dict[str, Any]) -> Pair:
             publish_threshold=options["publish_threshold"],
             govern_threshold=options["govern_threshold"],
         ),
-        agree=app.agree,
+        deployer=own,
+        send=app.send,
     )
     if app.config.path is not None:
         values: dict[str, str | int | list[str]] = {
@@ -178,10 +215,7 @@ def _confirm_validators(app: App, validators: tuple[Validator, ...], *, given: b
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise DeclinedError(
             "the validators were recovered from headers and nobody confirmed them",
-            hint="--validators FILE names them, --yes accepts what the node showed",
+            hint="--validators FILE names them, --yes accepts what the node showed; deploy goes on from here",
         )
     if not click.confirm("are these the validators?", default=False, err=True):
-        raise DeclinedError("nothing was sent")
-
-
-__all__ = ["Path", "deploy"]
+        raise DeclinedError("no trust root was made", hint="`fwledger deploy` goes on from here")

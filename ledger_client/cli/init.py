@@ -22,7 +22,9 @@ Example:
 
 
 @click.command(help=_HELP)
-@click.option("--config", type=PATH, default=Path(CONFIG_NAME), metavar="FILE", help="file to write [./fwledger.toml]")
+@click.option(
+    "--config", type=PATH, default=Path(CONFIG_NAME), metavar="FILE", help="file to write [./fwledger.toml]"
+)
 @click.option("--rpc", multiple=True, metavar="URL", help="RPC node, in order of preference; repeatable")
 @click.option("--json", "as_json", is_flag=True, help="print the result as JSON with a schema id")
 def init(config: Path, rpc: tuple[str, ...], as_json: bool) -> None:

@@ -26,11 +26,17 @@ def key() -> None:
     show_default=True,
     help="what the key will sign: releases, trust roots, or transactions and approvals",
 )
-@click.option("--type", "key_type", type=click.Choice(["ed25519", "p256"]), default="ed25519", show_default=True)
-@click.option("--password-file", type=PATH, metavar="FILE", help="encrypt the key with the password in this file")
+@click.option(
+    "--type", "key_type", type=click.Choice(["ed25519", "p256"]), default="ed25519", show_default=True
+)
+@click.option(
+    "--password-file", type=PATH, metavar="FILE", help="encrypt the key with the password in this file"
+)
 @click.argument("path", type=PATH)
 def new(app: App, kind: str, key_type: str, password_file: Path | None, path: Path) -> None:
-    """Make a key at PATH; the public part goes to PATH.pub. Accounts become v3 keystores and need a password."""
+    """Make a key at PATH; the public part goes to PATH.pub. Accounts become v3 keystores and need a
+    password.
+    """
     from ledger_client.firmware_keys import create_key, public_path
     from ledger_client.signers import create_keystore, read_password
 
@@ -39,7 +45,9 @@ def new(app: App, kind: str, key_type: str, password_file: Path | None, path: Pa
         if password is None:
             raise UsageError("an account's keystore needs a password", hint="--password-file FILE")
         account = create_keystore(path, password=password)
-        app.emit("key-new", {"kind": kind, "path": str(path), "address": account.text}, [f"{account.text}  {path}"])
+        app.emit(
+            "key-new", {"kind": kind, "path": str(path), "address": account.text}, [f"{account.text}  {path}"]
+        )
         return
     public = create_key(path, kind=key_type, password=password)
     document = {
@@ -63,4 +71,8 @@ def show(app: App, path: Path) -> None:
     from ledger_client.firmware_keys import read_public_key
 
     public = read_public_key(path)
-    app.emit("key-show", {"key_id": public.key_id.hex(), "type": public.kind}, [f"{public.key_id.hex()}  {public.kind}"])
+    app.emit(
+        "key-show",
+        {"key_id": public.key_id.hex(), "type": public.kind},
+        [f"{public.key_id.hex()}  {public.kind}"],
+    )
