@@ -1,7 +1,7 @@
 """The only module that knows py-evm: it executes transactions and calls on a state, and nothing else.
 
-py-evm is archived. Everything around it (blocks, tries, pool, RPC) is ours, so another EVM takes its place by giving
-these three: ``Backend``, ``Execution`` and the outcome that they return.
+py-evm is archived. Everything around it (blocks, tries, pool, RPC) is ours, so another EVM takes its place
+by giving these three: ``Backend``, ``Execution`` and the outcome that they return.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ from eth.exceptions import (
     WriteProtection,
 )
 from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks import BerlinVM, CancunVM, LondonVM, ParisVM, PragueVM, ShanghaiVM
+from eth.vm.forks.berlin import BerlinVM
+from eth.vm.forks.cancun import CancunVM
+from eth.vm.forks.london import LondonVM
+from eth.vm.forks.paris import ParisVM
+from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.shanghai import ShanghaiVM
 from eth.vm.spoof import SpoofTransaction
-from eth_utils import ValidationError
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.exceptions import ValidationError
 
 from local_chain.errors import InvalidTransaction
 from local_chain.forks import Fork
@@ -67,7 +73,7 @@ class NodeTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a contract can see of its block. ``ancestors`` gives the block hashes from the parent downwards."""
+    """What a contract can see of its block; ``ancestors`` gives block hashes from the parent downwards."""
 
     number: int
     timestamp: int
@@ -81,7 +87,9 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is checked."""
+    """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is
+    checked.
+    """
 
     sender: bytes
     to: bytes | None
@@ -203,11 +211,11 @@ class PyEvm:
 
     def _state(self, state_root: bytes, environment: Environment) -> Any:
         context = ExecutionContext(
-            coinbase=environment.coinbase,
+            coinbase=Address(environment.coinbase),
             timestamp=environment.timestamp,
-            block_number=environment.number,
+            block_number=BlockNumber(environment.number),
             difficulty=environment.difficulty,
-            mix_hash=environment.mix_hash,
+            mix_hash=Hash32(environment.mix_hash),
             gas_limit=environment.gas_limit,
             prev_hashes=_Lazy(environment.ancestors),
             chain_id=self._chain_id,
@@ -241,8 +249,10 @@ class _PyEvmExecution:
         return bytes(self._state.state_root)
 
 
-class _NodeDb(BaseDB):  # type: ignore[misc] # py-evm ships no types for its bases
-    """py-evm's view of the node table. Keys are hashes of their values, so a node that is deleted may as well stay."""
+class _NodeDb(BaseDB):
+    """py-evm's view of the node table. Keys are hashes of their values, so a node that is deleted may as
+    well stay.
+    """
 
     def __init__(self, nodes: NodeTable) -> None:
         self._nodes = nodes
@@ -261,19 +271,20 @@ class _NodeDb(BaseDB):  # type: ignore[misc] # py-evm ships no types for its bas
         return key in self._nodes
 
 
-class _Lazy(Iterable[bytes]):
+class _Lazy(Iterable[Hash32]):
     """An iterable that looks nothing up until a contract asks for a block hash."""
 
     def __init__(self, source: Callable[[], Iterator[bytes]]) -> None:
         self._source = source
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self._source()
+    def __iter__(self) -> Iterator[Hash32]:
+        return map(Hash32, self._source())
 
 
 def _native(builder: Any, transaction: Transaction) -> Any:
     native = builder.decode(transaction.raw)
-    # The sender was recovered, and the signature checked, when the transaction was decoded: py-evm would do it again.
+    # The sender was recovered, and the signature checked, when the transaction was decoded: py-evm would do
+    # it again.
     inner = native if transaction.type == LEGACY else native._inner  # noqa: SLF001 - py-evm has no public name for it
     for target in (native, inner):
         target.__dict__["sender"] = transaction.sender

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from local_chain.backend import Call, Environment, Outcome
-from local_chain.chain import LocalChain
 from local_chain.errors import ExecutionFailed
-from local_chain.headers import Block
 from local_chain.transactions import LEGACY, Transaction
+
+if TYPE_CHECKING:
+    from local_chain.backend import Call, Environment, Outcome
+    from local_chain.chain import LocalChain
+    from local_chain.headers import Block
 
 # geth stops its search within 1.5 % as well: an exact figure costs ten more executions.
 _ESTIMATE_TOLERANCE = 0.015
@@ -27,7 +30,8 @@ def run_call(chain: LocalChain, call: Call, block: Block) -> bytes:
 
 
 def estimate_gas(chain: LocalChain, call: Call, block: Block) -> int:
-    """A gas limit with which the message succeeds on top of ``block``, within 1.5 % of the least; ExecutionFailed if none.
+    """A gas limit with which the message succeeds on top of ``block``, within 1.5 % of the least;
+    ExecutionFailed if none.
 
     ``call.gas`` is the most that is tried.
     """
@@ -38,7 +42,8 @@ def estimate_gas(chain: LocalChain, call: Call, block: Block) -> int:
     outcome = _try(chain, call, block, environment, call.gas)
     if outcome.error is not None:
         raise failure(outcome)
-    # What it used is not enough where gas was refunded at the end, or where a call kept back a 64th (EIP-150).
+    # What it used is not enough where gas was refunded at the end, or where a call kept back a 64th
+    # (EIP-150).
     low, high = max(floor, outcome.gas_used) - 1, call.gas
     likely = (outcome.gas_used + outcome.gas_refunded + _CALL_STIPEND) * 64 // 63
     for candidate in (low + 1, likely):

@@ -1,4 +1,5 @@
-"""The chain: takes transactions in, makes sealed blocks of them, imports blocks that others sealed, and can be read.
+"""The chain: takes transactions in, makes sealed blocks of them, imports blocks that others sealed, and can
+be read.
 
 Nothing here knows of RPC or threads; one caller at a time.
 """
@@ -6,24 +7,26 @@ Nothing here knows of RPC or threads; one caller at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ledger_protocol.ledger import qbft
 from local_chain import tries
-from local_chain.backend import Environment, Outcome, PyEvm
+from local_chain.admission import check_admission
+from local_chain.backend import Backend, Environment, Execution, PyEvm
+from local_chain.building import Body, draft_header, fill
 from local_chain.errors import ChainError, InvalidTransaction, StateError, UnknownBlock
-from local_chain.forks import Fork
 from local_chain.genesis import Genesis, genesis_from_json
-from local_chain.headers import EMPTY_TRIE_ROOT, EMPTY_UNCLES_HASH, Block, Header, fork_fields, next_base_fee
 from local_chain.pool import Pool
-from local_chain.receipts import Receipt, logs_bloom, union_bloom
-from local_chain.sealing import Sealer, extra_data
-from local_chain.storage import Store, StoredLog, StoredTransaction
-from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, SET_CODE, Transaction, decode_transaction
+from local_chain.transactions import Transaction, decode_transaction
 
-MAX_TIMESTAMP = 2**63 - 1  # far beyond use; keeps every time inside SQLite's and JSON readers' integers
-_FIRST_FORK_OF_TYPE = {ACCESS_LIST: Fork.BERLIN, DYNAMIC_FEE: Fork.LONDON, SET_CODE: Fork.PRAGUE}
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from local_chain.headers import Block, Header
+    from local_chain.sealing import Sealer
+    from local_chain.storage import Store
+
+MAX_TIMESTAMP = 2**63 - 1  # far beyond use; keeps every time inside SQLite's integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class LocalChain:
         self.genesis = genesis
         self.pool = Pool()
         self.sealer: Sealer | None = None
-        self.backend = PyEvm(store.nodes, chain_id=genesis.chain_id, fork=genesis.fork)
+        self.backend: Backend = PyEvm(store.nodes, chain_id=genesis.chain_id, fork=genesis.fork)
         self.time_offset_s = 0
         self._now = now
         self._next_timestamp: int | None = None
@@ -73,13 +76,16 @@ class LocalChain:
     # --- transactions and blocks
 
     def submit(self, raw: bytes) -> Transaction:
-        """Check a raw transaction and let it wait for a block; InvalidTransaction when it can never be mined."""
+        """Check a raw transaction and let it wait for a block; InvalidTransaction when it can never be
+        mined.
+        """
         transaction = self.examine(raw)
         self.pool.add(transaction, account_nonce=self.account(transaction.sender).nonce)
         return transaction
 
     def examine(self, raw: bytes) -> Transaction:
-        """Decode a raw transaction and check that it can be mined on top of the head, now or once its turn comes.
+        """Decode a raw transaction and check that it can be mined on top of the head, now or once its turn
+        comes.
 
         Raises InvalidTransaction.
         """
@@ -87,7 +93,13 @@ class LocalChain:
         if self.store.transaction(transaction.hash) is not None:
             raise InvalidTransaction("already known")
         account = self.account(transaction.sender)
-        self._check(transaction, nonce=account.nonce, balance=account.balance)
+        check_admission(
+            transaction,
+            genesis=self.genesis,
+            head=self.head.header,
+            sender=account,
+            least_gas=self.backend.intrinsic_gas(transaction),
+        )
         return transaction
 
     def mine(self, *, allow_empty: bool) -> Block | None:
@@ -96,15 +108,10 @@ class LocalChain:
             raise ChainError("this node does not seal: it follows another one")
         parent = self.head.header
         round_number = self.sealer.round_for(parent)
-        draft = self._draft(
-            parent,
-            timestamp=self._timestamp(parent),
-            coinbase=self.sealer.proposer(parent.number + 1, round_number),
-            gas_limit=parent.gas_limit,
-        )
-        chosen = self._select(parent)
+        proposer = self.sealer.proposer(parent.number + 1, round_number)
+        draft = draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=proposer)
         try:
-            body = self._execute(draft, chosen, strict=False)
+            body = fill(draft, self._begin(draft), self._select(parent), refused=self.pool.remove)
             if not body.transactions and not allow_empty:
                 self.store.nodes.discard()
                 return None
@@ -117,19 +124,19 @@ class LocalChain:
         return block
 
     def import_block(self, block: Block) -> None:
-        """Execute a block whose seals were checked, and store it if it is what it says; ChainError otherwise."""
+        """Execute a block whose seals were checked, and store it if it is what it says; ChainError
+        otherwise.
+        """
         parent, header = self.head.header, block.header
         if header.number != parent.number + 1 or header.parent_hash != parent.hash:
             raise ChainError(f"block {header.number} does not follow our block {parent.number}")
         if header.timestamp <= parent.timestamp:
             raise ChainError(f"block {header.number} is not later than its parent")
-        draft = self._draft(
-            parent, timestamp=header.timestamp, coinbase=header.coinbase, gas_limit=self.genesis.gas_limit
-        )
+        draft = draft_header(self.genesis, parent, timestamp=header.timestamp, coinbase=header.coinbase)
+        transactions = [decode_transaction(raw) for raw in block.transactions]
         try:
-            body = self._execute(draft, [decode_transaction(raw) for raw in block.transactions], strict=True)
-            if body.header != header:
-                raise ChainError(f"block {header.number} does not follow from its transactions")
+            body = fill(draft, self._begin(draft), transactions, refused=None)
+            _expect_same(body.header, header)
             self._commit(block, body)
         except BaseException:
             self.store.nodes.discard()
@@ -151,14 +158,10 @@ class LocalChain:
     def pending_environment(self) -> Environment:
         """What a contract would see in a block made now."""
         parent = self.head.header
-        return self.environment(
-            self._draft(
-                parent,
-                timestamp=self._timestamp(parent),
-                coinbase=parent.coinbase,
-                gas_limit=parent.gas_limit,
-            )
+        draft = draft_header(
+            self.genesis, parent, timestamp=self._timestamp(parent), coinbase=parent.coinbase
         )
+        return self.environment(draft)
 
     def account(self, address: bytes) -> tries.Account:
         """The account at the head."""
@@ -216,45 +219,20 @@ class LocalChain:
     def _open_genesis(self) -> None:
         kept = self.store.meta("genesis")
         if kept is None:
-            root = self.backend.genesis_state(self.genesis.balances)
-            self.store.commit_block(self.genesis.block(root), (), ())
             self.store.set_meta("genesis", self.genesis.to_json())
         elif genesis_from_json(kept) != self.genesis:
             raise StateError("the state belongs to another chain: its genesis document differs")
+        if self.store.head is None:  # new, or stopped right after the document was written
+            root = self.backend.genesis_state(self.genesis.balances)
+            self.store.commit_block(self.genesis.block(root), (), ())
 
-    def _check(self, transaction: Transaction, *, nonce: int, balance: int) -> None:
-        first_fork = _FIRST_FORK_OF_TYPE.get(transaction.type, Fork.BERLIN)
-        if self.genesis.fork < first_fork:
-            raise InvalidTransaction(
-                f"transaction type not supported: type {transaction.type} needs {first_fork.label}, "
-                f"this chain runs {self.genesis.fork.label}"
-            )
-        if transaction.chain_id not in (None, self.genesis.chain_id):
-            raise InvalidTransaction(
-                f"invalid chain id: expected {self.genesis.chain_id}, got {transaction.chain_id}"
-            )
-        if transaction.gas > self.head.header.gas_limit:
-            raise InvalidTransaction(
-                f"exceeds block gas limit: {transaction.gas} > {self.head.header.gas_limit}"
-            )
-        floor = self.backend.intrinsic_gas(transaction)
-        if transaction.gas < floor:
-            raise InvalidTransaction(f"intrinsic gas too low: have {transaction.gas}, want {floor}")
-        if transaction.nonce < nonce:
-            raise InvalidTransaction(f"nonce too low: next nonce {nonce}, tx nonce {transaction.nonce}")
-        base_fee = next_base_fee(self.head.header)
-        if base_fee is not None and transaction.max_fee < base_fee:
-            raise InvalidTransaction(
-                f"max fee per gas less than block base fee: maxFeePerGas: {transaction.max_fee}, baseFee: {base_fee}"
-            )
-        cost = transaction.value + transaction.gas * transaction.max_fee
-        if balance < cost:
-            raise InvalidTransaction(
-                f"insufficient funds for gas * price + value: have {balance} want {cost}"
-            )
+    def _begin(self, draft: Header) -> Execution:
+        return self.backend.begin(draft.state_root, self.environment(draft))
 
     def _select(self, parent: Header) -> Sequence[Transaction]:
-        """What is ready and may fit by its gas limits (usage is lower, but then the rest waits for the next block)."""
+        """What is ready and may fit by its gas limits (usage is lower, but then the rest waits for the next
+        block).
+        """
         chosen: list[Transaction] = []
         room = parent.gas_limit
         for transaction in self.pool.ready(
@@ -270,87 +248,12 @@ class LocalChain:
         wanted = self._next_timestamp or int(self._now()) + self.time_offset_s
         return max(parent.timestamp + 1, wanted)
 
-    def _draft(self, parent: Header, *, timestamp: int, coinbase: bytes, gas_limit: int) -> Header:
-        return Header(
-            parent_hash=parent.hash,
-            uncles_hash=EMPTY_UNCLES_HASH,
-            coinbase=coinbase,
-            state_root=parent.state_root,
-            transactions_root=EMPTY_TRIE_ROOT,
-            receipts_root=EMPTY_TRIE_ROOT,
-            logs_bloom=bytes(256),
-            difficulty=qbft.DIFFICULTY,
-            number=parent.number + 1,
-            gas_limit=gas_limit,
-            gas_used=0,
-            timestamp=timestamp,
-            extra_data=extra_data(self.genesis.validators, 0, ()),
-            mix_hash=qbft.MIX_HASH,
-            nonce=qbft.NONCE,
-            **fork_fields(self.genesis.fork, base_fee=next_base_fee(parent)),  # type: ignore[arg-type]
-        )
-
-    def _execute(self, draft: Header, transactions: Sequence[Transaction], *, strict: bool) -> _Body:
-        """Run ``transactions`` on the draft's state. Not ``strict``: one that cannot run is dropped from the pool."""
-        execution = self.backend.begin(draft.state_root, self.environment(draft))
-        done: list[Transaction] = []
-        outcomes: list[Outcome] = []
-        receipts: list[Receipt] = []
-        gas_used = 0
-        stopped: set[bytes] = set()
-        for transaction in transactions:
-            if transaction.sender in stopped:
-                continue
-            try:
-                outcome = execution.apply(transaction, gas_before=gas_used)
-            except InvalidTransaction:
-                if strict:
-                    raise
-                self.pool.remove(transaction)
-                stopped.add(transaction.sender)  # its later nonces wait for a replacement
-                continue
-            gas_used += outcome.gas_used
-            done.append(transaction)
-            outcomes.append(outcome)
-            receipts.append(Receipt(transaction.type, outcome.error is None, gas_used, outcome.logs))
-        encoded = [receipt.encode() for receipt in receipts]
-        header = replace(
-            draft,
-            state_root=execution.finish(),
-            transactions_root=tries.ordered_root([transaction.raw for transaction in done]),
-            receipts_root=tries.ordered_root(encoded),
-            logs_bloom=union_bloom([logs_bloom(receipt.logs) for receipt in receipts]),
-            gas_used=gas_used,
-        )
-        return _Body(header, tuple(done), tuple(outcomes), tuple(encoded))
-
-    def _commit(self, block: Block, body: _Body) -> None:
-        number = block.number
-        rows = [
-            StoredTransaction(
-                t.hash, number, position, t.raw, t.sender, receipt, outcome.gas_used, outcome.error is None
-            )
-            for position, (t, outcome, receipt) in enumerate(
-                zip(body.transactions, body.outcomes, body.receipts, strict=True)
-            )
-        ]
-        placed = [(position, log) for position, outcome in enumerate(body.outcomes) for log in outcome.logs]
-        logs = [
-            StoredLog(number, index, position, log.address, log.topics, log.data)
-            for index, (position, log) in enumerate(placed)
-        ]
-        self.store.commit_block(block, rows, logs)
+    def _commit(self, block: Block, body: Body) -> None:
+        self.store.commit_block(block, body.stored_transactions(), body.stored_logs())
         for transaction in body.transactions:
             self.pool.remove(transaction)
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    header: Header
-    transactions: tuple[Transaction, ...]
-    outcomes: tuple[Outcome, ...]
-    receipts: tuple[bytes, ...]
-
-    @property
-    def raw(self) -> tuple[bytes, ...]:
-        return tuple(transaction.raw for transaction in self.transactions)
+def _expect_same(made: Header, claimed: Header) -> None:
+    if made != claimed:
+        raise ChainError(f"block {claimed.number} does not follow from its transactions")

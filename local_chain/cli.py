@@ -33,7 +33,7 @@ EXIT_USAGE = 2
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fwledger")
 def main() -> None:
-    """A development chain: a real EVM, sealed like a QBFT network, in one process.
+    r"""A development chain: a real EVM, sealed like a QBFT network, in one process.
 
     \b
     fwledger-chain up                       start one in memory
@@ -44,11 +44,17 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port to listen on; 0 picks a free one.")
-@click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Directory that keeps the chain.")
+@click.option(
+    "--port", default=DEFAULT_PORT, show_default=True, help="Port to listen on; 0 picks a free one."
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), help="Directory that keeps the chain."
+)
 @click.option("--chain-id", type=click.IntRange(1, 2**53), help="Chain id.  [default: 31337]")
 @click.option(
-    "--fork", type=click.Choice([fork.label for fork in Fork]), help=f"Rules.  [default: {DEFAULT_FORK.label}]"
+    "--fork",
+    type=click.Choice([fork.label for fork in Fork]),
+    help=f"Rules.  [default: {DEFAULT_FORK.label}]",
 )
 @click.option(
     "--validators",
@@ -63,11 +69,17 @@ def main() -> None:
     show_default=True,
     help="Share of blocks that are sealed in a round above 0.",
 )
-@click.option("--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Gas of a block.  [default: 30000000]")
-@click.option("--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds instead of at once.")
+@click.option(
+    "--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Gas of a block.  [default: 30000000]"
+)
+@click.option(
+    "--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds instead of at once."
+)
 @click.option("--silent", is_flag=True, help="Print nothing on standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, and nothing else.")
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Write that JSON there, once requests are answered.")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Write that JSON there, once requests are answered."
+)
 def up(
     host: str,
     port: int,
@@ -105,13 +117,18 @@ def up(
         tasks = (lambda: server.every(block_time, worker, node.seal_interval_block),)
     app = server.application(node, worker, loopback=loopback, tasks=tasks)
     server.run(
-        app, listener, ready=lambda: _announce(node, listener, silent=silent, as_json=as_json, ready_file=ready_file)
+        app,
+        listener,
+        ready=lambda: _announce(node, listener, silent=silent, as_json=as_json, ready_file=ready_file),
     )
 
 
 @main.command()
 @click.option(
-    "--state", type=click.Path(path_type=Path, file_okay=False), required=True, help="Directory that keeps the chain."
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Directory that keeps the chain.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validators(state: Path, as_json: bool) -> None:
@@ -138,7 +155,9 @@ def _announce(
         "chainId": node.chain.genesis.chain_id,
         "pid": os.getpid(),
         "genesisHash": _hex(node.chain.block_at(0).hash),
-        "validators": [{"address": _hex(v.address), "publicKey": _hex(v.public_key)} for v in node.identities],
+        "validators": [
+            {"address": _hex(v.address), "publicKey": _hex(v.public_key)} for v in node.identities
+        ],
     }
     if ready_file is not None:
         _write_whole(ready_file, json.dumps(document))
@@ -155,7 +174,9 @@ def _banner(node: Node, url: str) -> None:
         for index, account in enumerate(dev_accounts()):
             click.echo(f"  ({index}) {_hex(account.address)}  {_hex(account.secret_key)}")
     click.echo(f"validators  {len(chain.genesis.validators)}")
-    click.echo(f"chain id    {chain.genesis.chain_id}, {chain.genesis.fork.label}, at block {chain.head.number}")
+    click.echo(
+        f"chain id    {chain.genesis.chain_id}, {chain.genesis.fork.label}, at block {chain.head.number}"
+    )
     click.echo(f"listening   {url}")
 
 

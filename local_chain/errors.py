@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class ChainError(Exception):
-    """The chain refused what it was asked; the message says why, in geth's words where geth has words for it."""
+    """The chain refused what it was asked; the message says why, in geth's words where geth has words for
+    it.
+    """
 
 
 class InvalidTransaction(ChainError):  # noqa: N818 - names a verdict on the transaction, as clients know it
@@ -18,8 +20,8 @@ class UnknownBlock(ChainError):  # noqa: N818 - the field's name for it
 class ExecutionFailed(ChainError):  # noqa: N818 - an outcome of a call
     """A call or an estimate ended in a revert or in another EVM error.
 
-    Attributes: ``output`` is what the contract returned (ABI-encoded reason) and ``reverted`` tells a REVERT from
-    any other end.
+    Attributes: ``output`` is what the contract returned (ABI-encoded reason) and ``reverted`` tells a
+    REVERT from any other end.
     """
 
     def __init__(self, message: str, *, output: bytes, reverted: bool) -> None:

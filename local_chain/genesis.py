@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ledger_protocol.ledger import qbft
 from local_chain.errors import StateError
@@ -12,6 +12,9 @@ from local_chain.headers import EMPTY_TRIE_ROOT, EMPTY_UNCLES_HASH, Block, Heade
 from local_chain.receipts import BLOOM_BYTES
 from local_chain.sealing import extra_data
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 SCHEMA = "fwledger-chain/genesis/1"
 DEFAULT_CHAIN_ID = 31_337
 DEFAULT_GAS_LIMIT = 30_000_000
@@ -19,7 +22,9 @@ DEFAULT_GAS_LIMIT = 30_000_000
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """Chain id, rules, time (Unix seconds), validators ascending, and the balances in wei of the first block."""
+    """Chain id, rules, time (Unix seconds), validators ascending, and the balances in wei of the first
+    block.
+    """
 
     chain_id: int
     fork: Fork
@@ -41,7 +46,9 @@ class Genesis:
         }
 
     def block(self, state_root: bytes) -> Block:
-        """The first block over the state that holds the balances. Nobody seals it: all agree on it beforehand."""
+        """The first block over the state that holds the balances. Nobody seals it: all agree on it
+        beforehand.
+        """
         extra = extra_data(self.validators, 0, ())
         header = Header(
             parent_hash=bytes(32),

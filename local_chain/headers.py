@@ -1,13 +1,14 @@
 """Block headers and blocks as RLP, for every fork from Berlin to Prague.
 
-The chain keeps a header with *round 0 and no seals* in its extra data: the plain Keccak of that is the QBFT block hash,
-so parent links need no special case. Round and seals are kept beside it (see ``sealing``).
+The chain keeps a header with *round 0 and no seals* in its extra data: the plain Keccak of that is the QBFT
+block hash, so parent links need no special case. Round and seals are kept beside it (see ``sealing``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
+from typing import Any
 
 from ledger_protocol.errors import MalformedError
 from ledger_protocol.keccak import keccak256
@@ -76,19 +77,16 @@ class Header:
 
 def header_from_list(items: list[rlp.Item]) -> Header:
     """The header of decoded RLP ``items`` (15 to 21 byte strings); ValueError otherwise."""
-    names = fields(Header)
-    minimum = next(index for index, field in enumerate(names) if field.name == "base_fee")
-    if not minimum <= len(items) <= len(names) or not all(isinstance(item, bytes) for item in items):
+    strings = [item for item in items if isinstance(item, bytes)]
+    if len(strings) != len(items) or not _FEWEST_FIELDS <= len(items) <= len(_IS_SCALAR):
         raise ValueError(
-            f"not a header: expected {minimum} to {len(names)} byte strings, got {len(items)} items"
+            f"not a header: expected {_FEWEST_FIELDS} to {len(_IS_SCALAR)} strings, got {len(items)} items"
         )
-    # Annotations are strings here (PEP 563): "int" and "int | None" mark the scalars.
-    return Header(
-        **{
-            field.name: int.from_bytes(item, "big") if str(field.type).startswith("int") else item
-            for field, item in zip(names, items, strict=False)
-        }
-    )
+    values: list[Any] = [
+        int.from_bytes(item, "big") if scalar else item
+        for item, scalar in zip(strings, _IS_SCALAR, strict=False)
+    ]
+    return Header(*values)
 
 
 def decode_header(raw: bytes) -> Header:
@@ -167,7 +165,9 @@ def next_base_fee(parent: Header) -> int | None:
 
 
 def fork_fields(fork: Fork, *, base_fee: int | None) -> dict[str, int | bytes]:
-    """The header fields that ``fork`` adds, with the values they have on a chain without withdrawals and blobs."""
+    """The header fields that ``fork`` adds, with the values they have on a chain without withdrawals and
+    blobs.
+    """
     added: dict[str, int | bytes] = {}
     if fork >= Fork.LONDON:
         added["base_fee"] = INITIAL_BASE_FEE if base_fee is None else base_fee
@@ -184,3 +184,6 @@ _RLP_LIST = 0xC0
 
 # A block of 30 million gas holds 1,428 transfers; access lists are the cheapest items at 1,900 gas a slot.
 _MAX_BLOCK_ITEMS = 1_000_000
+# Annotations are text here (PEP 563): "int" and "int | None" mark the scalars.
+_IS_SCALAR = tuple(str(field.type).startswith("int") for field in fields(Header))
+_FEWEST_FIELDS = 15  # Berlin's

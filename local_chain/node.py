@@ -1,24 +1,30 @@
-"""A node: the chain, and what it does by itself (seal when something waits) and for its owner (unlocked accounts)."""
+"""A node: the chain, and what it does by itself (seal when something waits) and for its owner (unlocked
+accounts).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from local_chain.accounts import DevAccount
-from local_chain.chain import LocalChain
 from local_chain.errors import ChainError
-from local_chain.headers import Block
-from local_chain.rpc.quantities import BlockRef
-from local_chain.sealing import ValidatorIdentity
-from local_chain.transactions import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from local_chain.accounts import DevAccount
+    from local_chain.chain import LocalChain
+    from local_chain.headers import Block
+    from local_chain.rpc.quantities import BlockRef
+    from local_chain.sealing import ValidatorIdentity
+    from local_chain.transactions import Transaction
 
 
 class Node:
     """What the RPC methods work on. One caller at a time.
 
-    ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``. ``forward`` is
-    where a node that does not seal sends transactions. ``on_waiting`` is told when ``seal_waiting`` should be called,
-    soon and once.
+    ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``.
+    ``forward`` is where a node that does not seal sends transactions. ``on_waiting`` is told when
+    ``seal_waiting`` should be called, soon and once.
     """
 
     def __init__(
@@ -61,7 +67,7 @@ class Node:
         self.chain.mine(allow_empty=True)
 
     def resolve(self, ref: BlockRef) -> Block:
-        """The block that ``ref`` means; UnknownBlock when there is none. Every block here is final at once."""
+        """The block that ``ref`` means; UnknownBlock when there is none. Every block is final at once."""
         if ref.hash is not None:
             return self.chain.block_with_hash(ref.hash)
         if ref.number is not None:

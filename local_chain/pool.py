@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from local_chain.errors import InvalidTransaction
-from local_chain.transactions import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local_chain.transactions import Transaction
 
 MAX_TRANSACTIONS = (
     10_000  # bounds memory: 1.3 GB if every one were as large as it may be, a few MB in practice
@@ -60,7 +64,9 @@ class Pool:
         return account_nonce
 
     def ready(self, nonce_of: Callable[[bytes], int]) -> Iterator[Transaction]:
-        """The transactions that can run now: each sender's in nonce order without a gap, the earliest arrival first."""
+        """The transactions that can run now: each sender's in nonce order without a gap, the earliest
+        arrival first.
+        """
         heads: list[tuple[int, bytes, int]] = []
         for sender, waiting in self._by_sender.items():
             nonce = nonce_of(sender)

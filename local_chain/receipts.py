@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.rlp import Item, encode_scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 BLOOM_BYTES = 256
 

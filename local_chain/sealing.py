@@ -1,7 +1,7 @@
 """The validators of the chain: their keys, whose turn it is, and the seals under each header.
 
-One process holds every key and signs at once, so there is no consensus protocol here; what leaves is what a network of
-that many QBFT validators would publish (protocol specification, section 4).
+One process holds every key and signs at once, so there is no consensus protocol here; what leaves is what a
+network of that many QBFT validators would publish (protocol specification, section 4).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey
 
@@ -20,6 +19,10 @@ from ledger_protocol.ledger import qbft
 from local_chain.errors import StateError
 from local_chain.headers import Block, Header
 from local_chain.transactions import SECP256K1_N, address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 VANITY = b"fwledger-chain".ljust(32, b"\0")
 MAX_VALIDATORS = 64  # enough for any consortium that one laptop plays; bounds the header
@@ -38,8 +41,8 @@ class ValidatorIdentity:
 class Sealer:
     """The local validators, sorted by address as QBFT lists them.
 
-    ``round_jitter`` is the share of blocks that are sealed in a round above 0, as after a validator that kept silent,
-    so that every verifier meets headers whose two hashes differ.
+    ``round_jitter`` is the share of blocks that are sealed in a round above 0, as after a validator that
+    kept silent, so that every verifier meets headers whose two hashes differ.
     """
 
     def __init__(self, secret_keys: Sequence[bytes], *, round_jitter: float = 0.0) -> None:
@@ -72,7 +75,9 @@ class Sealer:
         return tuple(key.secret for key in self._keys.values())
 
     def round_for(self, parent: Header) -> int:
-        """The round in which the block after ``parent`` is sealed: drawn from the parent's hash, so replays agree."""
+        """The round in which the block after ``parent`` is sealed: drawn from the parent's hash, so replays
+        agree.
+        """
         draw = keccak256(b"round" + parent.hash)
         if int.from_bytes(draw[:4], "big") >= self._round_jitter * 2**32:
             return 0
@@ -85,7 +90,8 @@ class Sealer:
     def seal(self, header: Header, round_number: int) -> Block:
         """The sealed block of ``header``, without its transactions.
 
-        In round 0 every validator seals; in a later one only a quorum does, without those whose silence caused it.
+        In round 0 every validator seals; in a later one only a quorum does, without those whose silence
+        caused it.
         """
         silent = {self.proposer(header.number, missed) for missed in range(round_number)}
         order = sorted(self._keys, key=lambda address: address in silent)
@@ -102,7 +108,9 @@ def extra_data(validators: Sequence[bytes], round_number: int, seals: Sequence[b
 
 
 def new_keys(count: int, *, seed: str | None = None) -> tuple[bytes, ...]:
-    """``count`` secret keys: random, or the same every time for a ``seed`` (then known to whoever knows the seed)."""
+    """``count`` secret keys: random, or the same every time for a ``seed`` (then known to whoever knows the
+    seed).
+    """
     if not 1 <= count <= MAX_VALIDATORS:
         raise StateError(f"validators: expected 1 to {MAX_VALIDATORS}, got {count}")
     material = (

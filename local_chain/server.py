@@ -1,7 +1,7 @@
 """The node over HTTP: one port, one worker thread that owns the chain and takes requests in order of arrival.
 
-Because there is one queue, whoever has sent a transaction and then asks for its receipt finds it: the sealing stands
-in the queue between the two.
+Because there is one queue, whoever has sent a transaction and then asks for its receipt finds it: the
+sealing stands in the queue between the two.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from local_chain.errors import ChainError
-from local_chain.node import Node
 from local_chain.rpc.dispatch import answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from local_chain.node import Node
 
 MAX_BODY_BYTES = 5 << 20  # geth's limit
 _KEEP_ALIVE_S = 75
@@ -149,10 +153,11 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _is_local(request: Request) -> bool:
-    """Whether the request was meant for this machine by a program on it, and not sent by a web page that it shows.
+    """Whether the request was meant for this machine by a program on it, and not sent by a web page that it
+    shows.
 
-    A page on the internet can make a browser post here, under a name of its own (DNS rebinding) or under ours; the
-    Host and Origin headers tell.
+    A page on the internet can make a browser post here, under a name of its own (DNS rebinding) or under
+    ours; the Host and Origin headers tell.
     """
     names = [urlsplit("//" + request.headers.get("host", "")).hostname]
     if (origin := request.headers.get("origin")) is not None:

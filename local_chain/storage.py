@@ -1,7 +1,8 @@
 """What the chain keeps: trie nodes, blocks, transactions, logs, in one SQLite file or in memory.
 
-Nothing of the state is ever pruned, so proofs and calls work at every height; expect 1.3 to 3.9 kB a transaction.
-One block is one database transaction: after kill -9 the head is the last block that was acknowledged.
+Nothing of the state is ever pruned, so proofs and calls work at every height; expect 1.3 to 3.9 kB a
+transaction. One block is one database transaction: after kill -9 the head is the last block that was
+acknowledged.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from local_chain.errors import StateError
 from local_chain.headers import Block, Header, decode_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 STATE_VERSION = 1
 DATABASE_NAME = "chain.sqlite3"
@@ -25,24 +28,23 @@ LOCK_NAME = "lock"
 _SEAL_BYTES = 65
 _CACHED_NODES = 65_536  # about 25 MB: the trie's upper levels and the hot contracts
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE nodes (hash BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE blocks (
-    number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL, sealed BLOB NOT NULL,
-    round INTEGER NOT NULL, seals BLOB NOT NULL
-);
-CREATE TABLE transactions (
-    hash BLOB PRIMARY KEY, number INTEGER NOT NULL, position INTEGER NOT NULL, raw BLOB NOT NULL, sender BLOB NOT NULL,
-    receipt BLOB NOT NULL, gas_used INTEGER NOT NULL, succeeded INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX transactions_of_block ON transactions (number, position);
-CREATE TABLE logs (
-    number INTEGER NOT NULL, position INTEGER NOT NULL, transaction_position INTEGER NOT NULL, address BLOB NOT NULL,
-    topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL, PRIMARY KEY (number, position)
-) WITHOUT ROWID;
-CREATE INDEX logs_of_address ON logs (address, number);
-"""
+_SCHEMA = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE nodes (hash BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE blocks (
+        number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL, sealed BLOB NOT NULL,
+        round INTEGER NOT NULL, seals BLOB NOT NULL)""",
+    """CREATE TABLE transactions (
+        hash BLOB PRIMARY KEY, number INTEGER NOT NULL, position INTEGER NOT NULL,
+        raw BLOB NOT NULL, sender BLOB NOT NULL, receipt BLOB NOT NULL,
+        gas_used INTEGER NOT NULL, succeeded INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX transactions_of_block ON transactions (number, position)",
+    """CREATE TABLE logs (
+        number INTEGER NOT NULL, position INTEGER NOT NULL, transaction_position INTEGER NOT NULL,
+        address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
+        PRIMARY KEY (number, position)) WITHOUT ROWID""",
+    "CREATE INDEX logs_of_address ON logs (address, number)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ class StoredLog:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which logs are asked for: any of ``addresses`` (none: all) and, per position, any of its topics (none: all)."""
+    """Which logs are asked for: any of ``addresses`` (none: all) and, per position, any of its topics
+    (none: all).
+    """
 
     first: int
     last: int
@@ -92,7 +96,8 @@ class Store:
         try:
             path = str(directory / DATABASE_NAME) if directory else ":memory:"
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # WAL with NORMAL survives a killed process; only a power cut may lose the newest blocks, never consistency.
+            # WAL with NORMAL survives a killed process; only a power cut may lose the newest blocks, never
+            # consistency.
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;"
             )
@@ -235,7 +240,7 @@ class Store:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._db.execute("SELECT name FROM sqlite_master").fetchone():
             with _transaction(self._db):
-                for statement in _SCHEMA.split(";\n"):
+                for statement in _SCHEMA:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {STATE_VERSION}")
         elif version != STATE_VERSION:
@@ -243,7 +248,9 @@ class Store:
 
 
 class NodeTable:
-    """Trie nodes and contract codes by their hash: a mapping with a cache, and with the writes of the open block."""
+    """Trie nodes and contract codes by their hash: a mapping with a cache, and with the writes of the open
+    block.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

@@ -44,7 +44,9 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction; ``to`` is None for a creation. Fees are wei per gas: before type 2 both maxima are the gas price."""
+    """A transaction; ``to`` is None for a creation. Fees are wei per gas: before type 2 both maxima are the
+    gas price.
+    """
 
     type: int
     chain_id: int | None

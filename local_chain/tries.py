@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from trie import HexaryTrie
+from trie.hexary import HexaryTrie
 
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 from local_chain.headers import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MIN_HASHED_BYTES = 32  # a shorter node is written inside its parent and has no hash of its own
 
@@ -41,7 +43,9 @@ def read_account(nodes: NodeReader, state_root: bytes, address: bytes) -> Accoun
     value = HexaryTrie(nodes, state_root)[keccak256(address)]
     if not value:
         return NO_ACCOUNT
-    nonce, balance, storage_root, code_hash = (bytes(item) for item in rlp.decode_list(value))  # a flat list
+    nonce, balance, storage_root, code_hash = (
+        item for item in rlp.decode_list(value) if isinstance(item, bytes)
+    )
     return Account(int.from_bytes(nonce, "big"), int.from_bytes(balance, "big"), storage_root, code_hash)
 
 
@@ -53,7 +57,7 @@ def read_slot(nodes: NodeReader, storage_root: bytes, slot: int) -> int:
 
 def prove(nodes: NodeReader, root: bytes, key: bytes) -> list[bytes]:
     """The encoded nodes on the path of ``keccak(key)``: a proof of what is there, or that nothing is."""
-    path = HexaryTrie(nodes, root).get_proof(keccak256(key))
+    path = HexaryTrie(nodes, root).get_proof(keccak256(key))  # type: ignore[no-untyped-call]
     encoded = [rlp.encode(node) for node in path]
     return [
         node

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from typing import TYPE_CHECKING
 
 from ledger_protocol.keccak import keccak256
 from local_chain.errors import ChainError
-from local_chain.node import Node
 from local_chain.rpc.quantities import Json, data, hex_data, hex_quantity
 from local_chain.rpc.registry import method
+
+if TYPE_CHECKING:
+    from local_chain.node import Node
 
 
 @method("web3_clientVersion")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from local_chain.errors import UnknownBlock
 from local_chain.headers import Block
-from local_chain.node import Node
 from local_chain.rpc.quantities import (
     LATEST,
     BlockRef,
@@ -26,6 +27,9 @@ from local_chain.rpc.views import (
     receipts_json,
     transaction_json,
 )
+
+if TYPE_CHECKING:
+    from local_chain.node import Node
 
 
 @method("eth_blockNumber")

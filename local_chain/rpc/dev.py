@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from local_chain.errors import ChainError
-from local_chain.node import Node
 from local_chain.rpc.quantities import Json, hex_quantity, quantity
 from local_chain.rpc.registry import method, optional
+
+if TYPE_CHECKING:
+    from local_chain.node import Node
 
 MAX_MINED_AT_ONCE = 1_000
 

@@ -1,16 +1,21 @@
-"""From a JSON-RPC request body to the answer's body (JSON-RPC 2.0). Every failure becomes an error object here."""
+"""From a JSON-RPC request body to the answer's body (JSON-RPC 2.0). Every failure becomes an error object
+here.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError, ExecutionFailed
-from local_chain.node import Node
 from local_chain.rpc import about, blocks, dev, logs, sending, state
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
+
+if TYPE_CHECKING:
+    from local_chain.node import Node
 
 MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError
-from local_chain.node import Node
 from local_chain.rpc.quantities import (
     LATEST,
     InvalidParams,
@@ -21,6 +20,11 @@ from local_chain.rpc.quantities import (
 from local_chain.rpc.registry import method
 from local_chain.rpc.views import log_json
 from local_chain.storage import LogQuery, StoredLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_chain.node import Node
 
 MAX_LOGS = 10_000  # in one answer, the bound that public providers use; a range can always be halved
 MAX_TOPICS = 4
@@ -44,7 +48,8 @@ def get_logs(node: Node, fields: Mapping[str, Json]) -> Json:
 def log_query(node: Node, fields: Mapping[str, Json]) -> LogQuery:
     """The query of a filter object; UnknownBlock for a block hash that does not exist."""
     addresses = one_or_more(address)(fields.get("address"))
-    topics = member(fields, "topics", _topics, ())
+    nothing: tuple[tuple[bytes, ...], ...] = ()
+    topics = member(fields, "topics", _topics, nothing)
     block_hash = member(fields, "blockHash", hash32, None)
     if block_hash is not None:
         if "fromBlock" in fields or "toBlock" in fields:

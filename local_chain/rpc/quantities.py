@@ -1,16 +1,19 @@
 """The one place where JSON values become Python values and back (Ethereum JSON-RPC: quantities and data).
 
-A parser takes a JSON value and gives the typed one, or raises ``InvalidParams`` with what was expected and what came.
+A parser takes a JSON value and gives the typed one, or raises ``InvalidParams`` with what was expected and
+what came.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from local_chain.transactions import AccessList
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from local_chain.transactions import AccessList
 
 T = TypeVar("T")
 Json = object
@@ -52,7 +55,9 @@ def hex_data(value: bytes) -> str:
 
 
 def quantity(value: Json) -> int:
-    """A number of at most 256 bits; plain JSON integers are taken too, as geth's clients expect of dev nodes."""
+    """A number of at most 256 bits; plain JSON integers are taken too, as geth's clients expect of dev
+    nodes.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << MAX_QUANTITY_BITS:
         return value
     if not isinstance(value, str) or _QUANTITY.fullmatch(value) is None:
@@ -90,8 +95,14 @@ def slot(value: Json) -> int:
     raise wrong("a storage slot of at most 32 bytes", value)
 
 
+def proof_slot(value: Json) -> tuple[int, str]:
+    """A storage slot and how the answer writes it: 32 bytes stay 32 bytes, all else is a quantity (as geth)."""
+    number = slot(value)
+    return number, hex_data(number.to_bytes(32, "big")) if len(str(value)) == 66 else hex_quantity(number)
+
+
 def boolean(value: Json) -> bool:
-    """true or false."""
+    """JSON true or false."""
     if not isinstance(value, bool):
         raise wrong("true or false", value)
     return value
@@ -159,7 +170,7 @@ def access_list(value: Json) -> AccessList:
 
 
 def member(fields: Mapping[str, Json], name: str, parser: Callable[[Json], T], default: T) -> T:
-    """``fields[name]`` read by ``parser``, or ``default`` when absent or null; the message names the field."""
+    """``fields[name]`` read by ``parser``, or ``default`` when absent or null; errors name the field."""
     value = fields.get(name)
     if value is None:
         return default

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey
 
 from ledger_protocol.keccak import keccak256
-from local_chain.accounts import DevAccount
 from local_chain.calls import estimate_gas
 from local_chain.errors import ChainError
 from local_chain.forks import Fork
 from local_chain.headers import next_base_fee
-from local_chain.node import Node
 from local_chain.rpc.quantities import (
     BlockRef,
     InvalidParams,
@@ -31,6 +29,12 @@ from local_chain.rpc.quantities import (
 from local_chain.rpc.registry import method, optional
 from local_chain.rpc.state import call_data, call_from_json
 from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, Transaction, decode_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_chain.accounts import DevAccount
+    from local_chain.node import Node
 
 SUGGESTED_TIP_WEI = 1_000_000_000
 MAX_FEE_HISTORY = 1_024  # blocks in one answer, as geth's
@@ -172,7 +176,9 @@ def _personal_signature(node: Node, who: bytes, message: bytes) -> Json:
 
 
 def _rewards(node: Node, number: int, base_fee: int | None, percentiles: tuple[float, ...]) -> list[Json]:
-    """The tips at which each share of the block's gas was used (EIP-1559's fee market, as geth computes it)."""
+    """The tips at which each share of the block's gas was used (EIP-1559's fee market, as geth computes
+    it).
+    """
     mined = node.chain.store.transactions(number)
     prices = [decode_transaction(item.raw, sender=item.sender).effective_price(base_fee) for item in mined]
     tips = sorted((price - (base_fee or 0), item.gas_used) for price, item in zip(prices, mined, strict=True))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from local_chain import tries
 from local_chain.backend import Call
 from local_chain.calls import estimate_gas, run_call
 from local_chain.headers import EMPTY_CODE_HASH
-from local_chain.node import Node
 from local_chain.rpc.quantities import (
     LATEST,
     BlockRef,
@@ -23,10 +22,16 @@ from local_chain.rpc.quantities import (
     listing,
     mapping,
     member,
+    proof_slot,
     quantity,
     slot,
 )
 from local_chain.rpc.registry import method, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_chain.node import Node
 
 
 @method("eth_getBalance", address, optional(block_ref, LATEST))
@@ -56,8 +61,8 @@ def get_storage_at(node: Node, who: bytes, at: int, ref: BlockRef) -> Json:
     return hex_data(tries.read_slot(node.chain.store.nodes, root, at).to_bytes(32, "big"))
 
 
-@method("eth_getProof", address, listing(slot), optional(block_ref, LATEST))
-def get_proof(node: Node, who: bytes, slots: tuple[int, ...], ref: BlockRef) -> Json:
+@method("eth_getProof", address, listing(proof_slot), optional(block_ref, LATEST))
+def get_proof(node: Node, who: bytes, slots: tuple[tuple[int, str], ...], ref: BlockRef) -> Json:
     """Account and slots with the nodes that prove them, or prove their absence (EIP-1186)."""
     nodes, root = node.chain.store.nodes, node.resolve(ref).header.state_root
     account = tries.read_account(nodes, root, who)
@@ -70,13 +75,13 @@ def get_proof(node: Node, who: bytes, slots: tuple[int, ...], ref: BlockRef) -> 
         "storageHash": hex_data(account.storage_root),
         "storageProof": [
             {
-                "key": hex_quantity(at),
+                "key": written,
                 "value": hex_quantity(tries.read_slot(nodes, account.storage_root, at)),
                 "proof": [
                     hex_data(n) for n in tries.prove(nodes, account.storage_root, at.to_bytes(32, "big"))
                 ],
             }
-            for at in slots
+            for at, written in slots
         ],
     }
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 from local_chain.headers import Block, Header
-from local_chain.receipts import logs_bloom
+from local_chain.receipts import Log, logs_bloom
 from local_chain.rpc.quantities import Json, hex_data, hex_quantity
-from local_chain.storage import Store, StoredLog, StoredTransaction
 from local_chain.transactions import LEGACY, SET_CODE, Transaction, decode_transaction
+
+if TYPE_CHECKING:
+    from local_chain.storage import Store, StoredLog, StoredTransaction
 
 
 def block_json(store: Store, block: Block, *, full: bool) -> dict[str, Json]:
@@ -165,7 +169,7 @@ def _receipt_json(
         "gasUsed": hex_quantity(item.gas_used),
         "cumulativeGasUsed": hex_quantity(cumulative),
         "effectiveGasPrice": hex_quantity(transaction.effective_price(header.base_fee)),
-        "logsBloom": hex_data(logs_bloom(logs)),
+        "logsBloom": hex_data(logs_bloom(Log(log.address, log.topics, log.data) for log in logs)),
         "logs": [
             log_json(log, block_hash=block.hash, transaction_hash=item.hash, timestamp=header.timestamp)
             for log in logs

@@ -21,16 +21,19 @@ import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 START_TIMEOUT_S = 30.0  # a loaded machine; it takes about one second
 STOP_TIMEOUT_S = 10.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-class RpcFailure(Exception):
+class RpcError(Exception):
     """The chain answered with an error object."""
 
     def __init__(self, error: dict[str, object]) -> None:
@@ -59,7 +62,7 @@ class RunningChain:
     genesis_hash: str
 
     def rpc(self, method: str, *params: object) -> object:
-        """Call a method; RpcFailure for an error object."""
+        """Call a method; RpcError for an error object."""
         return rpc(self.url, method, *params)
 
     def kill(self) -> None:
@@ -76,9 +79,11 @@ class RunningChain:
 
 def rpc(url: str, method: str, *params: object, timeout_s: float = 30.0) -> object:
     """One JSON-RPC call without any client library."""
-    answer = post(url, {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}, timeout_s=timeout_s)
+    answer = post(
+        url, {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}, timeout_s=timeout_s
+    )
     if "error" in answer:
-        raise RpcFailure(answer["error"])
+        raise RpcError(answer["error"])
     return answer["result"]
 
 
