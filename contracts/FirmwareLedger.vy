@@ -23,9 +23,11 @@ initializes: groups[governance := governance, releases := releases]
 initializes: typed
 
 exports: (
+    governance.member,
     governance.queue,
     governance.role,
     governance.rules,
+    governance.seats,
     governance.successor,
     governance.thresholds,
     groups.assign_group,

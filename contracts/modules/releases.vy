@@ -35,17 +35,17 @@ event Published:
     release: indexed(bytes32)
     word: uint256
     envelope: bytes32
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event RolloutSet:
     channel: indexed(bytes32)
     word: uint256
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event Resumed:
     channel: indexed(bytes32)
     word: uint256
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event Halted:
     channel: indexed(bytes32)
@@ -56,7 +56,7 @@ event Revoked:
     release: indexed(bytes32)
     reason: uint256
     mandatory: bool
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 # The release that a channel offers.
 head: public(HashMap[bytes32, bytes32])
@@ -129,11 +129,12 @@ def publish(
         deadline,
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
+        )
     word = (
         terms & (rollouts.IDENTITY | rollouts.CURVE)
         | unsafe_add(epoch, 1) << rollouts.EPOCH_AT
@@ -158,13 +159,12 @@ def set_rollout(channel: bytes32, terms: uint256, approvals: DynArray[governance
         refuse._no("fwledger: channel is halted")
     digest: bytes32 = empty(bytes32)
     word, digest = self._rolled(_SET_ROLLOUT_TYPE, channel, word, terms, len(approvals))
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(
-            digest, governance.PUBLISHER, last, approval.r, approval.vs
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
         )
-        approvers.append(last)
     self.word[channel] = word
     log RolloutSet(channel=channel, word=word, approvers=approvers)
 
@@ -182,13 +182,12 @@ def resume(channel: bytes32, terms: uint256, approvals: DynArray[governance.Appr
         refuse._no("fwledger: channel is not halted")
     digest: bytes32 = empty(bytes32)
     word, digest = self._rolled(_RESUME_TYPE, channel, word, terms, len(approvals))
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(
-            digest, governance.PUBLISHER, last, approval.r, approval.vs
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
         )
-        approvers.append(last)
     self.word[channel] = word
     log Resumed(channel=channel, word=word, approvers=approvers)
 
@@ -216,7 +215,7 @@ def revoke(release: bytes32, reason: uint16):
     self._guard()
     if self.revoked[release] != 0:
         refuse._no("fwledger: release is revoked")
-    self._revoke(release, convert(reason, uint256), False, [])
+    self._revoke(release, convert(reason, uint256), False, 0)
 
 
 @external
@@ -244,18 +243,19 @@ def revoke_approved(
         convert(deadline, uint256),
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
+        )
     self._revoke(release, convert(reason, uint256), mandatory, approvers)
 
 
 @internal
 @view
 def _guard():
-    if governance.role[msg.sender] & governance.GUARDIAN == 0:
+    if governance.member[msg.sender] & governance.GUARDIAN == 0:
         refuse._no("fwledger: caller is no guardian")
 
 
@@ -330,7 +330,7 @@ def _halt(channel: bytes32, word: uint256):
 
 
 @internal
-def _revoke(release: bytes32, reason: uint256, mandatory: bool, approvers: DynArray[address, 16]):
+def _revoke(release: bytes32, reason: uint256, mandatory: bool, approvers: uint256):
     if release == empty(bytes32):
         refuse._no("fwledger: zero channel or release")
     entry: uint256 = self.revoked[release]
