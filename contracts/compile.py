@@ -39,7 +39,7 @@ _SLOTS = (
 
 
 def compile_contract(name: str) -> dict[str, Any]:
-    """Compile one contract (its file's stem) and give its artifact: ABI, code, immutables' places, storage layout."""
+    """Compile one contract (its file's stem) and give its artifact: ABI, code, storage layout and more."""
     bundle = FilesystemInputBundle([ROOT])
     with bundle.search_path(ROOT):
         source = bundle.load_file(Path("contracts") / f"{name}.vy")

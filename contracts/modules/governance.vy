@@ -150,6 +150,13 @@ def _govern_threshold() -> uint256:
 
 @internal
 @view
+def _guardian():
+    if self.member[msg.sender] & GUARDIAN == 0:
+        refuse._no("fwledger: caller is no guardian")
+
+
+@internal
+@view
 def _act(struct_hash: bytes32, bit: uint256, deadline: uint256, count: uint256) -> bytes32:
     """
     @notice Holds an act's approvals, before each is looked at, against the deadline and the role's threshold.
