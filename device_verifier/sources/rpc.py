@@ -32,10 +32,10 @@ MAX_LOGS: Final = 4_096
 LOG_WINDOW_BLOCKS: Final = 10_000
 MAX_LOG_WINDOWS: Final = 16
 
-PUBLISHED_TOPIC: Final = keccak256(b"Published(bytes32,bytes32,uint32,uint24,bytes32,uint24,address[])")
-TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint32,bytes32,bytes32)")
-_PUBLISHED_ENVELOPE_AT: Final = 64  # data: sequence, security_version, envelope, ...
-_ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope
+PUBLISHED_TOPIC: Final = keccak256(b"Published(bytes32,bytes32,uint256,bytes32,address[])")
+TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint256,bytes32,bytes32,address[])")
+_PUBLISHED_ENVELOPE_AT: Final = 32  # data: word, envelope, ...
+_ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope, ...
 
 # Header fields in RLP order by their JSON names; those after the fifteenth came with later forks and may be
 # absent.
