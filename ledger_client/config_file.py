@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TEMPLATE = """\
 # fwledger.toml: where the ledger, the IPFS node, the account and the releases are.
 # A flag wins over an environment variable (FWLEDGER_CHAIN_RPC, FWLEDGER_ACCOUNT_KEYSTORE, ...), which wins
-# over this file. ETH_RPC_URL, ETH_KEYSTORE and ETH_PASSWORD are read as well. Paths are relative to this file.
+# over this file. ETH_RPC_URL, ETH_KEYSTORE and ETH_PASSWORD are read too. Paths are relative to this file.
 
 [chain]
 # RPC nodes, tried in this order. None of them is trusted: what matters is proved.

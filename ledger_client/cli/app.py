@@ -89,6 +89,11 @@ class App:
 
         return read_root(self.config.release.trust_root)
 
+    @property
+    def interactive(self) -> bool:
+        """Whether there is somebody to ask."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     def say(self, *lines: str) -> None:
         """Talk, on standard error."""
         if not self.quiet:

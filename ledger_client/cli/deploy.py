@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -212,7 +211,7 @@ def _confirm_validators(app: App, validators: tuple[Validator, ...], *, given: b
     app.say(*(f"  {checksum_address(v.address)}  {v.public_key.hex()[:24]}..." for v in validators))
     if given or app.yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not app.interactive:
         raise DeclinedError(
             "the validators were recovered from headers and nobody confirmed them",
             hint="--validators FILE names them, --yes accepts what the node showed; deploy goes on from here",
