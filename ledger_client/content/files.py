@@ -126,7 +126,10 @@ def resolve(root: Address, segments: Sequence[str], get: Get) -> Resolved:
     while rest:
         block = fetch(here, get)
         if here.codec == DAG_CBOR:
-            target, rest = _follow_document(here, block, rest)
+            target, left = _follow_document(here, block, rest)
+            inside = len(rest) - len(left) - (target is not None)
+            roots += [here] * inside  # as Kubo: segments inside a document are in that document
+            rest = left
             if target is None:  # the path ends inside this document
                 break
             passed.append((here, block))
