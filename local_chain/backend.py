@@ -285,7 +285,7 @@ def _native(builder: Any, transaction: Transaction) -> Any:
     native = builder.decode(transaction.raw)
     # The sender was recovered, and the signature checked, when the transaction was decoded: py-evm would do
     # it again.
-    inner = native if transaction.type == LEGACY else native._inner  # noqa: SLF001 - py-evm has no public name for it
+    inner = native if transaction.type == LEGACY else native._inner  # noqa: SLF001 - no public name for it
     for target in (native, inner):
         target.__dict__["sender"] = transaction.sender
         target.__dict__["check_signature_validity"] = lambda: None

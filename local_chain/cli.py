@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from local_chain import server
-from local_chain.accounts import dev_accounts
-from local_chain.errors import ChainError
+from local_chain.announcing import Output, announce
+from local_chain.errors import ChainError, UpstreamError
 from local_chain.forks import Fork
-from local_chain.opening import DEFAULT_FORK, DEFAULT_ROUND_JITTER, DEFAULT_VALIDATORS, Settings, open_node
+from local_chain.opening import (
+    DEFAULT_FORK,
+    DEFAULT_ROUND_JITTER,
+    DEFAULT_VALIDATORS,
+    Settings,
+    open_follower,
+    open_node,
+    validators_json,
+)
 from local_chain.sealing import MAX_VALIDATORS, Sealer, read_keys
 from local_chain.storage import KEYS_NAME
+from local_chain.upstream import Upstream
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Callable
 
-    from local_chain.node import Node
-
 DEFAULT_PORT = 8545
-READY_SCHEMA = "fwledger-chain/ready/1"
-EXIT_USAGE = 2
+EXIT_USAGE, EXIT_UNREACHABLE = 2, 3
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,26 +42,36 @@ def main() -> None:
     r"""A development chain: a real EVM, sealed like a QBFT network, in one process.
 
     \b
-    fwledger-chain up                       start one in memory
-    fwledger-chain up --state ./chain       keep it on disk
-    fwledger-chain validators --state ./chain --json
+    fwledger-chain up                        start one in memory
+    fwledger-chain up --state ./chain        keep it on disk
+    fwledger-chain validators --state ./chain --json > validators.json
+    fwledger-chain follow --upstream http://127.0.0.1:8545 --pin validators.json
     """
 
 
+def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that every serving command has."""
+    options = (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", default=default_port, show_default=True, help="Port; 0 picks a free one."),
+        click.option("--state", type=_DIRECTORY, help="Directory that keeps the chain; without it, memory."),
+        click.option("--silent", is_flag=True, help="Print nothing on standard output."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, nothing else."),
+        click.option("--ready-file", type=_FILE, help="Write that JSON there, once requests are answered."),
+    )
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=DEFAULT_PORT, show_default=True, help="Port to listen on; 0 picks a free one."
-)
-@click.option(
-    "--state", type=click.Path(path_type=Path, file_okay=False), help="Directory that keeps the chain."
-)
+@_serving(DEFAULT_PORT)
 @click.option("--chain-id", type=click.IntRange(1, 2**53), help="Chain id.  [default: 31337]")
-@click.option(
-    "--fork",
-    type=click.Choice([fork.label for fork in Fork]),
-    help=f"Rules.  [default: {DEFAULT_FORK.label}]",
-)
+@click.option("--fork", type=click.Choice([f.label for f in Fork]), help=f"[default: {DEFAULT_FORK.label}]")
 @click.option(
     "--validators",
     type=click.IntRange(1, MAX_VALIDATORS),
@@ -69,21 +85,15 @@ def main() -> None:
     show_default=True,
     help="Share of blocks that are sealed in a round above 0.",
 )
-@click.option(
-    "--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Gas of a block.  [default: 30000000]"
-)
-@click.option(
-    "--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds instead of at once."
-)
-@click.option("--silent", is_flag=True, help="Print nothing on standard output.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, and nothing else.")
-@click.option(
-    "--ready-file", type=click.Path(path_type=Path), help="Write that JSON there, once requests are answered."
-)
+@click.option("--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Of a block.  [default: 30000000]")
+@click.option("--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds, not at once.")
 def up(
     host: str,
     port: int,
     state: Path | None,
+    silent: bool,
+    as_json: bool,
+    ready_file: Path | None,
     chain_id: int | None,
     fork: str | None,
     validators: int | None,
@@ -91,9 +101,6 @@ def up(
     round_jitter: float,
     gas_limit: int | None,
     block_time: float | None,
-    silent: bool,
-    as_json: bool,
-    ready_file: Path | None,
 ) -> None:
     """Start a chain and serve JSON-RPC until stopped."""
     settings = Settings(
@@ -116,28 +123,52 @@ def up(
     if block_time is not None:
         tasks = (lambda: server.every(block_time, worker, node.seal_interval_block),)
     app = server.application(node, worker, loopback=loopback, tasks=tasks)
-    server.run(
-        app,
-        listener,
-        ready=lambda: _announce(node, listener, silent=silent, as_json=as_json, ready_file=ready_file),
-    )
+    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
+    server.run(app, listener, ready=lambda: announce(node, listener, output))
 
 
 @main.command()
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Directory that keeps the chain.",
-)
+@_serving(0)
+@click.option("--upstream", required=True, help="Address of the node to follow, http://...")
+@click.option("--pin", type=_FILE, help="The validators to trust, as the validators command prints them.")
+@click.option("--keys", type=_FILE, help="The validators' keys, to be able to take over.")
+@click.option("--takeover", type=click.FloatRange(0), help="Seal after so many seconds without upstream.")
+def follow(
+    host: str,
+    port: int,
+    state: Path | None,
+    silent: bool,
+    as_json: bool,
+    ready_file: Path | None,
+    upstream: str,
+    pin: Path | None,
+    keys: Path | None,
+    takeover: float | None,
+) -> None:
+    """Serve a copy of another node's chain, checking every block; take over when told to."""
+    loopback = server.is_loopback(host)
+    try:
+        listener = server.listen(host, port)
+        node, follower = open_follower(
+            Upstream(upstream), state=state, pins=pin, keys=keys, takeover_s=takeover
+        )
+    except ChainError as error:
+        _fail(error)
+    worker = server.Worker()
+    app = server.application(node, worker, loopback=loopback, tasks=(lambda: follower.follow(worker),))
+    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
+    server.run(app, listener, ready=lambda: announce(node, listener, output))
+
+
+@main.command()
+@click.option("--state", type=_DIRECTORY, required=True, help="Directory that keeps the chain.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validators(state: Path, as_json: bool) -> None:
     """Print the validators' addresses and public keys, for a trust root to pin."""
     try:
-        identities = Sealer(read_keys(state / KEYS_NAME)).identities
+        listed = validators_json(Sealer(read_keys(state / KEYS_NAME)).identities)
     except ChainError as error:
         _fail(error)
-    listed = [{"address": _hex(v.address), "publicKey": _hex(v.public_key)} for v in identities]
     if as_json:
         click.echo(json.dumps({"schema": "fwledger-chain/validators/1", "validators": listed}))
         return
@@ -145,55 +176,9 @@ def validators(state: Path, as_json: bool) -> None:
         click.echo(f"{entry['address']}  {entry['publicKey']}")
 
 
-def _announce(
-    node: Node, listener: socket.socket, *, silent: bool, as_json: bool, ready_file: Path | None
-) -> None:
-    host, port = listener.getsockname()[:2]
-    document = {
-        "schema": READY_SCHEMA,
-        "url": f"http://{f'[{host}]' if ':' in host else host}:{port}",
-        "chainId": node.chain.genesis.chain_id,
-        "pid": os.getpid(),
-        "genesisHash": _hex(node.chain.block_at(0).hash),
-        "validators": [
-            {"address": _hex(v.address), "publicKey": _hex(v.public_key)} for v in node.identities
-        ],
-    }
-    if ready_file is not None:
-        _write_whole(ready_file, json.dumps(document))
-    if as_json:
-        click.echo(json.dumps(document))
-    elif not silent:
-        _banner(node, str(document["url"]))
-
-
-def _banner(node: Node, url: str) -> None:
-    chain = node.chain
-    if node.accounts:
-        click.echo("accounts, 10000 ETH each at the start (their keys are public: for development only)")
-        for index, account in enumerate(dev_accounts()):
-            click.echo(f"  ({index}) {_hex(account.address)}  {_hex(account.secret_key)}")
-    click.echo(f"validators  {len(chain.genesis.validators)}")
-    click.echo(
-        f"chain id    {chain.genesis.chain_id}, {chain.genesis.fork.label}, at block {chain.head.number}"
-    )
-    click.echo(f"listening   {url}")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Whoever waits for the file never reads half of it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
-
-
 def _fail(error: ChainError) -> NoReturn:
     click.echo(f"error: {error}", err=True)
-    sys.exit(EXIT_USAGE)
-
-
-def _hex(octets: bytes) -> str:
-    return "0x" + octets.hex()
+    sys.exit(EXIT_UNREACHABLE if isinstance(error, UpstreamError) else EXIT_USAGE)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ class ChainError(Exception):
     """
 
 
-class InvalidTransaction(ChainError):  # noqa: N818 - names a verdict on the transaction, as clients know it
+class InvalidTransaction(ChainError):  # noqa: N818 - a verdict on the transaction, in clients' words
     """A transaction that no block may hold: bad encoding, signature, nonce, fee, funds or gas."""
 
 
@@ -17,7 +17,7 @@ class UnknownBlock(ChainError):  # noqa: N818 - the field's name for it
     """No block has this number or hash."""
 
 
-class ExecutionFailed(ChainError):  # noqa: N818 - an outcome of a call
+class ExecutionFailed(ChainError):  # noqa: N818 - the outcome of a call
     """A call or an estimate ended in a revert or in another EVM error.
 
     Attributes: ``output`` is what the contract returned (ABI-encoded reason) and ``reverted`` tells a

@@ -7,15 +7,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError
+from local_chain.transactions import decode_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ledger_protocol.release.trust_root import Validator
     from local_chain.accounts import DevAccount
     from local_chain.chain import LocalChain
     from local_chain.headers import Block
     from local_chain.rpc.quantities import BlockRef
-    from local_chain.sealing import ValidatorIdentity
     from local_chain.transactions import Transaction
 
 
@@ -32,7 +33,7 @@ class Node:
         chain: LocalChain,
         *,
         accounts: Sequence[DevAccount] = (),
-        identities: Sequence[ValidatorIdentity] = (),
+        identities: Sequence[Validator] = (),
         instant: bool = True,
         forward: Callable[[bytes], None] | None = None,
     ) -> None:
@@ -77,6 +78,6 @@ class Node:
     def _pass_on(self, raw: bytes) -> Transaction:
         if self.forward is None:
             raise ChainError("this node does not seal, and follows no other one")
-        transaction = self.chain.examine(raw)
+        transaction = decode_transaction(raw)  # whether it can be mined is for the node that seals to say
         self.forward(raw)
         return transaction

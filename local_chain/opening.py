@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ledger_protocol.release.trust_root import Validator
 from local_chain.accounts import BALANCE_WEI, dev_accounts
 from local_chain.chain import LocalChain
 from local_chain.errors import StateError
+from local_chain.follower import Follower, Succession
 from local_chain.forks import Fork
 from local_chain.genesis import DEFAULT_CHAIN_ID, DEFAULT_GAS_LIMIT, Genesis, genesis_from_json
 from local_chain.node import Node
@@ -16,7 +19,10 @@ from local_chain.sealing import Sealer, new_keys, read_keys, write_keys
 from local_chain.storage import KEYS_NAME, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from local_chain.upstream import Upstream
 
 DEFAULT_FORK = Fork.PRAGUE
 DEFAULT_VALIDATORS = 4  # the least with which one may fail; what trust roots ask for
@@ -59,6 +65,85 @@ def open_node(settings: Settings, *, state: Path | None, unlocked: bool) -> Node
         identities=sealer.identities,
         instant=settings.instant,
     )
+
+
+def open_follower(
+    upstream: Upstream, *, state: Path | None, pins: Path | None, keys: Path | None, takeover_s: float | None
+) -> tuple[Node, Follower]:
+    """A node that follows ``upstream``, over ``state`` or over memory.
+
+    The validators that it trusts come from the file ``pins``, from the key file ``keys`` (by default the
+    state's own), or from what the state was started with. Raises StateError when there are none, or when
+    they are not those of the chain; UpstreamError when a first start cannot learn the chain's genesis
+    document.
+    """
+    store = Store(state)
+    try:
+        if keys is None and state is not None and (state / KEYS_NAME).exists():
+            keys = state / KEYS_NAME
+        sealer = None if keys is None else Sealer(read_keys(keys))
+        succession = _succession(sealer, takeover_s)
+        pinned = _pinned(store, pins, sealer)
+        kept = store.meta("genesis")
+        genesis = genesis_from_json(upstream.call("fwledger_genesis") if kept is None else kept)
+        _expect_pinned(genesis, pinned)
+        node = Node(LocalChain(store, genesis, sealer=None), identities=pinned)
+        follower = Follower(node, upstream, pinned=pinned, succession=succession)
+        store.set_meta("pinned", validators_json(pinned))
+    except BaseException:
+        store.close()
+        raise
+    return node, follower
+
+
+def validators_json(validators: Sequence[Validator]) -> list[dict[str, str]]:
+    """Addresses and public keys as the commands and the ready document write them."""
+    return [
+        {"address": "0x" + validator.address.hex(), "publicKey": "0x" + validator.public_key.hex()}
+        for validator in validators
+    ]
+
+
+def _succession(sealer: Sealer | None, takeover_s: float | None) -> Succession | None:
+    if sealer is None:
+        if takeover_s is not None:
+            raise StateError("taking over needs the validators' keys: give --keys FILE")
+        return None
+    return Succession(sealer, takeover_s)
+
+
+def _expect_pinned(genesis: Genesis, pinned: Sequence[Validator]) -> None:
+    if genesis.validators != tuple(sorted(validator.address for validator in pinned)):
+        raise StateError("the chain's validators are not the pinned ones")
+
+
+def _pinned(store: Store, pins: Path | None, sealer: Sealer | None) -> tuple[Validator, ...]:
+    if pins is not None:
+        try:
+            document = json.loads(pins.read_text())
+        except (OSError, ValueError) as error:
+            raise StateError(f"{pins}: not a list of validators: {error}") from error
+        return _validators(document.get("validators") if isinstance(document, dict) else None)
+    if sealer is not None:
+        return sealer.identities
+    kept = store.meta("pinned")
+    if kept is None:
+        raise StateError(
+            "no validators pinned: give --pin FILE, as `fwledger-chain validators --json` prints it"
+        )
+    return _validators(kept)
+
+
+def _validators(entries: object) -> tuple[Validator, ...]:
+    if not isinstance(entries, list) or not entries:
+        raise StateError("no validators in the list to pin")
+    try:
+        return tuple(
+            Validator(bytes.fromhex(entry["address"][2:]), bytes.fromhex(entry["publicKey"][2:]))
+            for entry in entries
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(f"not a list of validators: {error}") from error
 
 
 def _keys(settings: Settings, state: Path | None) -> tuple[bytes, ...]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey
 
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import qbft
+from ledger_protocol.release.trust_root import Validator
 from local_chain.errors import StateError
 from local_chain.headers import Block, Header
 from local_chain.transactions import SECP256K1_N, address_of
@@ -28,14 +28,6 @@ VANITY = b"fwledger-chain".ljust(32, b"\0")
 MAX_VALIDATORS = 64  # enough for any consortium that one laptop plays; bounds the header
 KEYS_SCHEMA = "fwledger-chain/validator-keys/1"
 _MAX_JITTER_ROUND = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ValidatorIdentity:
-    """What a trust root pins of a validator: 20-byte address and 65-byte uncompressed public key."""
-
-    address: bytes
-    public_key: bytes
 
 
 class Sealer:
@@ -62,11 +54,10 @@ class Sealer:
         return tuple(self._keys)
 
     @property
-    def identities(self) -> tuple[ValidatorIdentity, ...]:
+    def identities(self) -> tuple[Validator, ...]:
         """Addresses and public keys, for a trust root to pin."""
         return tuple(
-            ValidatorIdentity(address, key.public_key.format(compressed=False))
-            for address, key in self._keys.items()
+            Validator(address, key.public_key.format(compressed=False)) for address, key in self._keys.items()
         )
 
     @property

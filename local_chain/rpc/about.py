@@ -73,7 +73,10 @@ def genesis(node: Node) -> Json:
 @method("fwledger_validators")
 def validators(node: Node) -> Json:
     """Address and uncompressed public key of each validator, for a trust root to pin."""
-    return [{"address": hex_data(v.address), "publicKey": hex_data(v.public_key)} for v in node.identities]
+    return [
+        {"address": hex_data(item.address), "publicKey": hex_data(item.public_key)}
+        for item in node.identities
+    ]
 
 
 @method("fwledger_promote", privileged=True)

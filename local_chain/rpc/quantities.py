@@ -96,7 +96,9 @@ def slot(value: Json) -> int:
 
 
 def proof_slot(value: Json) -> tuple[int, str]:
-    """A storage slot and how the answer writes it: 32 bytes stay 32 bytes, all else is a quantity (as geth)."""
+    """A storage slot and how the answer writes it: 32 bytes stay 32 bytes, all else is a quantity (as
+    geth).
+    """
     number = slot(value)
     return number, hex_data(number.to_bytes(32, "big")) if len(str(value)) == 66 else hex_quantity(number)
 
