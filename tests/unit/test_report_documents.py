@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -354,3 +355,11 @@ DESIGN = {  # protocol.md §8
 def test_the_codes_of_the_design_are_all_there_with_their_checks(check, codes):
     for code in codes.split():
         assert Reason(code).check == check
+
+
+def test_the_docs_list_every_code_as_the_program_explains_it():
+    page = (Path(__file__).parents[2] / "docs" / "reason-codes.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `{reason}` | {reason.check} | {reason.meaning} | {reason.advice} |" for reason in Reason
+    ]
