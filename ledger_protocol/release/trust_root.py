@@ -25,7 +25,6 @@ from ledger_protocol.fields import Fields
 from ledger_protocol.limits import (
     MAX_ROOT_STEPS,
     MAX_ROOTS_PASSED_OVER,
-    MAX_SIGNATURES,
     MAX_TRUST_ROOT_BYTES,
 )
 from ledger_protocol.release.root_document import (
@@ -75,12 +74,11 @@ class SignedTrustRoot:
     signatures: tuple[Signature, ...] = ()
 
     def encode(self) -> bytes:
-        """Return the block."""
-        if len(self.signatures) > MAX_SIGNATURES:
-            raise LimitError("signatures", expected=f"at most {MAX_SIGNATURES}", got=len(self.signatures))
-        return dag_cbor.encode(
-            {"schema": SCHEMA, "document": self.document, "signatures": encode_signatures(self.signatures)}
-        )
+        """Return the block; raise ProtocolError for one that `decode` would refuse."""
+        signatures = encode_signatures(self.signatures)
+        block = dag_cbor.encode({"schema": SCHEMA, "document": self.document, "signatures": signatures})
+        SignedTrustRoot.decode(block)
+        return block
 
     @classmethod
     def decode(cls, block: bytes) -> SignedTrustRoot:

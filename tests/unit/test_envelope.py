@@ -58,6 +58,12 @@ def test_a_flood_of_signatures_is_neither_written_nor_read():
     assert len(Envelope.decode(raw(signatures=listed[:32])).signatures) == 32
 
 
+@pytest.mark.parametrize("envelope", [Envelope(Cid.of(RAW, b"m")), Envelope(LINK, (ONE, ONE))])
+def test_an_envelope_that_nobody_could_decode_is_not_encoded(envelope):
+    with pytest.raises(ProtocolError):
+        envelope.encode()
+
+
 def test_thirty_two_signatures_fit():
     many = tuple(Signature(digest(str(n)), bytes(64)) for n in range(32))
     assert len(Envelope.decode(Envelope(LINK, many).encode()).signatures) == 32

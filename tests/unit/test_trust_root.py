@@ -28,6 +28,7 @@ from tests.protocol_makers import (
     NOW_S,
     ROOT_SIGNERS,
     digest,
+    ec_key,
     ed25519_key,
     public,
     root_chain,
@@ -453,6 +454,27 @@ def test_a_signed_form_without_its_document_is_refused(document):
     )
     with pytest.raises(MalformedError):
         SignedTrustRoot.decode(block)
+
+
+def test_the_largest_root_fits_its_limit():
+    witnesses = replace(
+        trust_root().headers.witnesses,
+        threshold=17,
+        keys=tuple(vkey(f"witness{n}.example") for n in range(32)),
+    )
+    qbft = replace(
+        trust_root().headers.qbft, validators=tuple(validator(f"validator {n}") for n in range(64))
+    )
+    keys = KeySet(32, public(*(ec_key(f"key {n}") for n in range(32))))
+    root = trust_root(root_keys=keys, release_keys=keys, headers=HeaderTrust(qbft, witnesses, "all"))
+    signed = signed_root(root, *(ec_key(f"key {n}") for n in range(32)))
+    assert verify_first(signed, now_s=NOW_S) == root
+    assert len(signed) < 25_000
+
+
+def test_an_oversize_signed_form_is_not_written():
+    with pytest.raises(LimitError):
+        SignedTrustRoot(bytes(65_536)).encode()
 
 
 def test_a_flood_of_signatures_is_not_written():
