@@ -1,8 +1,7 @@
 """Compile the two contracts: writes `contracts/artifacts/*.json` and `ledger_protocol/ledger/layout.py`.
 
-Both are committed, so that users need no compiler; a test recompiles and compares. Run
-`python -m contracts.compile` after every change of a contract, and read the diff: a moved storage slot breaks
-every device in the field.
+Both are committed, so that users need no compiler; a test recompiles and compares. Run `python -m contracts.compile`
+after every change of a contract, and read the diff: a moved storage slot breaks every device in the field.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _SLOTS = (
 
 
 def compile_contract(name: str) -> dict[str, Any]:
-    """Compile one contract (its file's stem) and give its artifact: ABI, code, storage layout and more."""
+    """Compile one contract (its file's stem) and give its artifact: ABI, code, where immutables sit, storage layout."""
     bundle = FilesystemInputBundle([ROOT])
     with bundle.search_path(ROOT):
         source = bundle.load_file(Path("contracts") / f"{name}.vy")

@@ -79,8 +79,9 @@ class InstallConfig:
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """A whole device.toml. Paths are absolute; URLs are http or https; exactly one of `group` and `channel`
-    is set.
+    """A whole device.toml. Paths are absolute, URLs http or https.
+
+    The device follows `channel` or `group`; with neither, the group that the journal names for it.
     """
 
     state_dir: Path
@@ -136,8 +137,8 @@ def parse_config(data: bytes, *, base: Path, name: str = "device.toml") -> Devic
     state_dir = top.path("state_dir", Path("/var/lib/fwledger"))
     group = top.integer_or_none("group", 0, MAX_GROUP)
     channel = top.text_or_none("channel")
-    if (group is None) == (channel is None):
-        raise bad_config(name, "exactly one of group and channel", "both" if channel else "neither")
+    if group is not None and channel is not None:
+        raise bad_config(name, "at most one of group and channel", "both")
     config = DeviceConfig(
         state_dir=state_dir,
         trust_root=top.path("trust_root"),

@@ -65,6 +65,8 @@ class Install:
 
     phase: Phase
     release: bytes
+    head: bytes
+    """The channel's head when it was offered; another release where this one is a stepping stone to it."""
     slot: str
     """The slot set that it goes to."""
     origin: Origin
@@ -72,10 +74,8 @@ class Install:
     """A technician said `--now`."""
     started_at_s: int
     armed_at_s: int | None
-    envelope: bytes
     manifest: bytes
-    evidence: bytes
-    """The ledger proof under which it was decided last."""
+    """The verified manifest block."""
     reason: Reason | None
     """Why it ended or failed; None while all is well."""
     detail: str
@@ -145,10 +145,14 @@ class EventChain:
 
 @dataclass(frozen=True, slots=True)
 class QueuedEvent:
-    """A signed event and its report as they travel; `link` is what the journal then holds."""
+    """A signed event that the journal is not proven to hold yet.
 
-    signed: bytes
-    report: bytes
+    `receipts` is a receipts document with this one event and its report; `link` is what the journal's word
+    ends in once it is in.
+    """
+
+    sequence: int
+    receipts: bytes
     link: bytes
 
 

@@ -140,15 +140,18 @@ class Store:
 
     # --- reports ---
 
-    def event_chain(self) -> EventChain:
-        """Return the sequence and the chain link of the last event signed here (0 and zeros before the
-        first).
-        """
-        return EventChain(int(self._meta("event_sequence", 0)), bytes(self._meta("event_link", _NO_EVENT)))
+    def event_chain(self, journal: str) -> EventChain:
+        """Return where this device's events in `journal` end (sequence 0 and zeros before the first)."""
+        row = self._row("SELECT sequence, link FROM event_chain WHERE journal = ?", journal)
+        return EventChain(0, _NO_EVENT) if row is None else EventChain(*row)
 
-    def events(self) -> list[QueuedEvent]:
-        """Return the events that the journal is not proven to hold yet, oldest first."""
-        rows = self._rows("SELECT signed, report, link FROM event ORDER BY sequence")
+    def events(self, journal: str, *, limit: int = -1) -> list[QueuedEvent]:
+        """Return the oldest `limit` events that `journal` is not proven to hold yet, oldest first."""
+        rows = self._rows(
+            "SELECT sequence, receipts, link FROM event WHERE journal = ? ORDER BY sequence LIMIT ?",
+            journal,
+            limit,
+        )
         return [QueuedEvent(*row) for row in rows]
 
     def log(self, limit: int) -> list[LogLine]:
@@ -257,10 +260,6 @@ class Change:
             raise RuntimeError("only a trial gets a verdict")
         self._db.execute("UPDATE install SET reason = ?, detail = ?", (reason, detail))
 
-    def set_evidence(self, evidence: bytes) -> None:
-        """Keep the newest proof under which the install goes on."""
-        self._db.execute("UPDATE install SET evidence = ?", (evidence,))
-
     def set_armed_at(self, at_s: int) -> None:
         """Note when the boot loader was armed."""
         self._db.execute("UPDATE install SET armed_at_s = ?", (at_s,))
@@ -324,25 +323,29 @@ class Change:
 
     # --- reports ---
 
-    def queue_event(self, event: QueuedEvent, chain: EventChain) -> None:
-        """Queue a signed event that continues the chain up to `chain`."""
-        held = self._store.event_chain()
-        if chain.sequence <= held.sequence:
+    def queue_event(self, journal: str, event: QueuedEvent) -> None:
+        """Queue a signed event for `journal`; the chain of events there goes on from it."""
+        if event.sequence <= self._store.event_chain(journal).sequence:
             raise RuntimeError("an event's sequence exceeds the one before it")
         self._db.execute(
-            "INSERT INTO event (sequence, signed, report, link) VALUES (?, ?, ?, ?)",
-            (chain.sequence, event.signed, event.report, event.link),
+            "INSERT INTO event (journal, sequence, receipts, link) VALUES (?, ?, ?, ?)",
+            (journal, event.sequence, event.receipts, event.link),
         )
-        self.set_event_chain(chain)
+        self.set_event_chain(journal, EventChain(event.sequence, event.link))
 
-    def set_event_chain(self, chain: EventChain) -> None:
+    def set_event_chain(self, journal: str, chain: EventChain) -> None:
         """Continue from `chain`: after an event, or from the proven word after a wiped store."""
-        self._set_meta("event_sequence", chain.sequence)
-        self._set_meta("event_link", chain.link)
+        self._db.execute(
+            "INSERT OR REPLACE INTO event_chain (journal, sequence, link) VALUES (?, ?, ?)",
+            (journal, chain.sequence, chain.link),
+        )
 
-    def drop_events(self, through_sequence: int) -> int:
-        """Delete the events up to `through_sequence`, which the journal is proven to hold (how many)."""
-        return self._db.execute("DELETE FROM event WHERE sequence <= ?", (through_sequence,)).rowcount
+    def drop_events(self, journal: str, through_sequence: int) -> int:
+        """Delete the events up to `through_sequence`, which are proven to be in `journal` (how many)."""
+        cursor = self._db.execute(
+            "DELETE FROM event WHERE journal = ? AND sequence <= ?", (journal, through_sequence)
+        )
+        return cursor.rowcount
 
     def log(self, line: LogLine) -> None:
         """Add a line of history."""

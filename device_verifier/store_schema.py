@@ -28,14 +28,13 @@ CREATE TABLE floor (
 CREATE TABLE install (
     phase TEXT NOT NULL,
     release BLOB NOT NULL,
+    head BLOB NOT NULL,
     slot TEXT NOT NULL,
     origin TEXT NOT NULL,
     overridden INTEGER NOT NULL,
     started_at_s INTEGER NOT NULL,
     armed_at_s INTEGER,
-    envelope BLOB NOT NULL,
     manifest BLOB NOT NULL,
-    evidence BLOB NOT NULL,
     reason TEXT,
     detail TEXT NOT NULL
 );
@@ -71,12 +70,19 @@ CREATE TABLE refused (
     by_policy INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE event (
-    sequence INTEGER PRIMARY KEY,
-    signed BLOB NOT NULL,
-    report BLOB NOT NULL,
+CREATE TABLE event_chain (
+    journal TEXT PRIMARY KEY,
+    sequence INTEGER NOT NULL,
     link BLOB NOT NULL
-);
+) WITHOUT ROWID;
+
+CREATE TABLE event (
+    journal TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    receipts BLOB NOT NULL,
+    link BLOB NOT NULL,
+    PRIMARY KEY (journal, sequence)
+) WITHOUT ROWID;
 
 CREATE TABLE log (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

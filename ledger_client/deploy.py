@@ -16,6 +16,7 @@ from ledger_client.contract import artifact, creation
 from ledger_client.errors import NodeRefusedError, UsageError, WrongLedgerError
 from ledger_client.journal import Journal
 from ledger_client.ledger import Ledger
+from ledger_client.transactions import prepare, send
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger_client.network import Call, Network, Receipt
+    from ledger_client.signers import Account
+    from ledger_client.transactions import Prepared
 
 INTERFACE_VERSION = 1
 
@@ -68,15 +71,14 @@ class Pair:
 
 
 def deploy_pair(
-    network: Network, members: Members, *, deployer: bytes, send: Callable[[Call], Receipt]
+    network: Network, account: Account, members: Members, *, agree: Callable[[Prepared], None]
 ) -> Pair:
-    """Deploy both contracts. `send` signs a call as `deployer` (20 bytes), sends it and waits; it may ask
-    first.
+    """Deploy both contracts. `agree` is shown each transaction before it is sent, and raises to stop.
 
     Raises WrongLedgerError where the result is not the pair that was meant.
     """
-    nonce = network.nonce(deployer)
-    journal_address = created_address(deployer, nonce + 1)
+    nonce = network.nonce(account.address)
+    journal_address = created_address(account.address, nonce + 1)
     first = creation(
         network,
         artifact(ledger_module.ARTIFACT),
@@ -89,10 +91,10 @@ def deploy_pair(
         members.govern_threshold,
         what="deploy FirmwareLedger",
     )
-    receipt = _create(first, created_address(deployer, nonce), send)
+    receipt = _create(network, account, first, created_address(account.address, nonce), agree)
     ledger_address = receipt.contract or b""
     second = creation(network, artifact(journal_module.ARTIFACT), ledger_address, what="deploy UpdateJournal")
-    _create(second, journal_address, send)
+    _create(network, account, second, journal_address, agree)
     code_hash = check_pair(network, ledger=ledger_address, journal=journal_address)
     return Pair(
         chain_id=network.chain_id,
@@ -154,8 +156,12 @@ def created_address(deployer: bytes, nonce: int) -> bytes:
     return keccak256(rlp.encode([deployer, rlp.encode_scalar(nonce)]))[12:]
 
 
-def _create(call: Call, expected: bytes, send: Callable[[Call], Receipt]) -> Receipt:
-    receipt = send(call)
+def _create(
+    network: Network, account: Account, call: Call, expected: bytes, agree: Callable[[Prepared], None]
+) -> Receipt:
+    prepared = prepare(network, call, account)
+    agree(prepared)
+    receipt = send(network, prepared, account)
     if receipt.contract != expected:
         raise WrongLedgerError(
             f"{call.what} landed elsewhere",

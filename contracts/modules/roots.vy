@@ -18,7 +18,7 @@ event TrustRootSet:
     version: indexed(uint256)
     digest: bytes32
     envelope: bytes32
-    approvers: uint256
+    approvers: DynArray[address, 16]
 
 # SHA-256 of the newest trust-root document.
 trust_root: public(bytes32)
@@ -52,12 +52,11 @@ def set_trust_root(
         convert(deadline, uint256),
         len(approvals),
     )
-    last: uint256 = 0
-    approvers: uint256 = 0
+    approvers: DynArray[address, 16] = []
+    last: address = empty(address)
     for approval: governance.Approval in approvals:
-        last, approvers = governance._approver(
-            signed, governance.GOVERNOR, last, approvers, approval.r, approval.vs
-        )
+        last = governance._approver(signed, governance.GOVERNOR, last, approval.r, approval.vs)
+        approvers.append(last)
     self.trust_root = digest
     self.trust_root_version = convert(version, uint256)
     log TrustRootSet(

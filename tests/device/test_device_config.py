@@ -61,8 +61,7 @@ def refused(data, base=Path("/etc/fwledger")):
     ("old", "new", "message"),
     [
         ("group = 7", 'group = 7\ngruop = "x"', "gruop"),
-        ("group = 7", "", "expected exactly one of group and channel, got neither"),
-        ("group = 7", 'group = 7\nchannel = "stable"', "got both"),
+        ("group = 7", 'group = 7\nchannel = "stable"', "expected at most one of group and channel, got both"),
         ("group = 7", "group = 16777216", "expected a whole number from 0 to 16777215, got 16777216"),
         ("group = 7", "group = true", "group: expected a whole number"),
         ("group = 7", 'group = "7"', "group: expected a whole number"),

@@ -30,14 +30,13 @@ from tests.sim.power import CountingSteps, PowerCut
 OFFER = Install(
     phase=Phase.OFFERED,
     release=b"r" * 32,
+    head=b"r" * 32,
     slot="b",
     origin=Origin.NETWORK,
     overridden=False,
     started_at_s=1,
     armed_at_s=None,
-    envelope=b"e",
     manifest=b"m",
-    evidence=b"p",
     reason=None,
     detail="",
 )
@@ -108,7 +107,7 @@ def test_a_full_disk_is_named_and_changes_nothing(store):
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(SlotFailure) as caught, store.change() as change:
-        change.begin(replace(OFFER, evidence=bytes(100_000)))
+        change.begin(replace(OFFER, manifest=bytes(100_000)))
     assert caught.value.reason is Reason.DISK_FULL
     assert store.phase() is Phase.IDLE
 
@@ -181,14 +180,26 @@ def test_the_security_floor_only_rises(store):
     assert store.security_floor() == 5
 
 
-def test_an_event_must_continue_the_chain(store):
-    event = QueuedEvent(signed=b"s", report=b"r", link=b"l" * 32)
+def test_an_event_must_continue_its_journals_chain(store):
+    event = QueuedEvent(sequence=1, receipts=b"r", link=b"l" * 32)
     with store.change() as change:
-        change.queue_event(event, EventChain(1, b"l" * 32))
+        change.queue_event("1:j", event)
     with pytest.raises(RuntimeError), store.change() as change:
-        change.queue_event(event, EventChain(1, b"m" * 32))
-    assert store.events() == [event]
-    assert store.event_chain() == EventChain(1, b"l" * 32)
+        change.queue_event("1:j", event)
+    assert store.events("1:j") == [event]
+    assert store.event_chain("1:j") == EventChain(1, b"l" * 32)
+    assert store.event_chain("2:j") == EventChain(0, bytes(32))
+
+
+def test_only_events_that_are_proven_are_dropped(store):
+    events = [QueuedEvent(sequence=n, receipts=b"r", link=bytes([n]) * 32) for n in (1, 2, 3)]
+    with store.change() as change:
+        for event in events:
+            change.queue_event("1:j", event)
+        assert change.drop_events("1:j", 2) == 2
+        assert change.drop_events("2:j", 9) == 0
+    assert store.events("1:j") == events[2:]
+    assert store.event_chain("1:j").sequence == 3
 
 
 def test_a_verdict_is_only_for_a_trial(store):

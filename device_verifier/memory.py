@@ -1,0 +1,75 @@
+"""What the device remembers of the ledger between checks: `inquiry.Memory` over the store."""
+
+from pathlib import Path
+
+from device_verifier.errors import UsageError
+from device_verifier.inquiry import Held
+from device_verifier.store import Store
+from device_verifier.trusted_ledger import LedgerFloor
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
+from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot, verify_first
+from ledger_protocol.report.reasons import Reason
+
+__all__ = ["StoreMemory", "read_factory_root"]
+
+
+class StoreMemory:
+    """Roots and floor in the store, on top of the root that came with the image. Each call is durable on
+    return.
+    """
+
+    def __init__(self, store: Store, *, factory_root: bytes) -> None:
+        """`factory_root` is the signed trust root of the image that runs, from `read_factory_root`."""
+        self._store = store
+        self._factory = factory_root
+
+    def held(self) -> Held:
+        """Return the newest signed root, the digests of the others, and the floor."""
+        signed = sorted({*self._store.trust_roots(), self._factory}, key=_version)
+        digests = tuple(SignedTrustRoot.decode(root).digest for root in signed[:-1])
+        return Held(trust_root=signed[-1], walked=digests, floor=self._store.floor())
+
+    def keep_root(self, signed: bytes) -> None:
+        """Remember an accepted root."""
+        with self._store.change() as change:
+            change.add_trust_root(_version(signed), signed)
+
+    def keep_floor(self, floor: LedgerFloor) -> None:
+        """Remember the floor of an accepted proof; nothing is written if it is the one held."""
+        if floor != self._store.floor():
+            with self._store.change() as change:
+                change.raise_floor(floor)
+
+    def root(self) -> TrustRoot:
+        """Return the newest trust root held."""
+        return TrustRoot.decode(SignedTrustRoot.decode(self.held().trust_root).document)
+
+
+def read_factory_root(path: Path) -> bytes:
+    """Return the signed trust root at `path`; UsageError where it is missing or not rightly signed by
+    itself.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TRUST_ROOT_BYTES * 2)
+        verify_first(data, now_s=None)
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
+    except ProtocolError as error:
+        raise _refused(path, str(error)) from error
+    return data
+
+
+def _version(signed: bytes) -> int:
+    return TrustRoot.decode(SignedTrustRoot.decode(signed).document).version
+
+
+def _refused(path: Path, got: str) -> UsageError:
+    return UsageError(
+        f"trust root {path}",
+        reason=Reason.USAGE,
+        expected="the manufacturer's signed trust root",
+        got=got,
+        hint="install the trust root of your manufacturer; without it nothing can be trusted",
+    )

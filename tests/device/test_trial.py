@@ -1,0 +1,261 @@
+"""V12 and V13: the new slot confirms itself, or the device falls back and says why."""
+
+import pytest
+
+from device_verifier import trial
+from device_verifier.bootloaders import SlotState
+from device_verifier.durable import DurableSteps
+from device_verifier.errors import SlotFailure
+from device_verifier.records import Phase
+from ledger_protocol.report.reasons import Reason
+from tests.sim.device import SimDevice
+from tests.sim.power import CountingSteps, PowerCut
+
+HEALTH = """
+[[health]]
+name = "app"
+command = ["/bin/sh", "-c", "test ! -e {path}/ill && grep -q good $FWLEDGER_SLOT_ROOTFS"]
+"""
+GOOD = {"rootfs": b"good image" + bytes(5_000)}
+BAD = {"rootfs": b"bad image" + bytes(5_000)}
+
+
+@pytest.fixture
+def device(tmp_path):
+    path = tmp_path / "device"
+    return SimDevice.make(path, extra=HEALTH.format(path=path))
+
+
+def installed(device, images, sequence=2, **changes):
+    release = device.release(sequence, images=images, **changes)
+    assert device.install().armed
+    return release
+
+
+def loader_state(device, slot):
+    with device.agent() as agent:
+        return agent.bootloader.get_state(slot).state
+
+
+def test_an_unhealthy_release_falls_back_and_is_not_tried_again(device):
+    release = installed(device, BAD)
+    answer = device.boot()
+    assert (answer.reason, answer.reboot) == (Reason.HEALTH_FAILED, True)
+    assert (device.running, device.phase) == ("a", Phase.REVERTED)
+    assert device.kinds() == ["baseline", "installed", "reverted"]
+    outcome = device.install()
+    assert (outcome.armed, outcome.decision.reason) == (False, Reason.ALREADY_FAILED)
+    assert device.slot("b")[:9] == b"bad image", "a slot that failed keeps its bytes for diagnosis"
+    assert device.events()[-1].release == release.id
+
+
+def test_a_failed_release_is_tried_again_when_a_technician_says_so(device):
+    installed(device, BAD)
+    device.boot()
+    assert device.install(override=True).armed
+
+
+def test_a_newly_signed_release_is_tried_after_a_failed_one(device):
+    installed(device, BAD)
+    device.boot()
+    installed(device, GOOD, sequence=3)
+    assert device.boot().phase is Phase.CONFIRMED
+
+
+def test_a_release_that_never_comes_up_falls_back_by_itself(device):
+    installed(device, GOOD)
+    assert [device.power_on() for _ in range(4)] == ["b", "b", "b", "a"]
+    assert device.start().phase is Phase.REVERTED
+    assert device.kinds() == ["baseline", "installed", "failed"]
+    assert device.reasons() == {"boot-failed"}
+
+
+def test_a_release_whose_agent_dies_each_time_has_failed(device):
+    installed(device, GOOD)
+    for _ in range(3):
+        assert device.power_on() == "b"
+        with pytest.raises(PowerCut):
+            device.start(CountingSteps(cut_at=1))
+    assert device.power_on() == "a"
+    device.start()
+    assert device.kinds()[-1] == "failed"
+
+
+def test_a_release_that_is_only_cut_off_is_tried_again_later(device):
+    installed(device, GOOD)
+    device.ledger.down = device.blocks.down = True
+    assert device.boot().reason is Reason.CONNECTIVITY_LOST
+    assert device.kinds() == ["baseline", "installed", "unreachable"]
+    device.ledger.down = device.blocks.down = False
+    assert device.install().decision.reason is Reason.ALREADY_FAILED
+    device.repository.time += 3_601
+    device.repository.seal()
+    assert device.install().armed
+    device.ledger.down = device.blocks.down = True
+    device.boot()
+    device.ledger.down = device.blocks.down = False
+    device.repository.time += 3_601
+    device.repository.seal()
+    assert not device.install().armed, "the second wait is longer"
+    device.repository.time += 3_600
+    device.repository.seal()
+    assert device.install().armed
+
+
+def test_one_gateway_that_still_answers_is_an_update_path(device):
+    installed(device, GOOD)
+    device.ledger.down = True
+    assert device.boot().phase is Phase.CONFIRMED
+
+
+def test_a_read_only_image_that_changed_before_confirm_falls_back(device):
+    installed(device, GOOD, component={"read_only": True})
+    device.power_on()
+    with (device.path / "rootfs.b").open("r+b") as file:
+        file.seek(4_000)
+        file.write(b"changed")
+    answer = device.start()
+    assert answer.reason is Reason.HEALTH_FAILED
+    assert "no longer holds the signed image" in answer.report.failed[0].detail
+
+
+def test_an_image_that_may_change_may_change(device):
+    installed(device, GOOD)
+    device.power_on()
+    with (device.path / "rootfs.b").open("r+b") as file:
+        file.seek(4_000)
+        file.write(b"a log file, say")
+    assert device.start().phase is Phase.CONFIRMED
+
+
+def test_the_rollback_floor_rises_only_at_confirm(device):
+    installed(device, BAD, security_version=5)
+    device.boot()
+    with device.store() as store:
+        assert store.security_floor() == 1
+    installed(device, GOOD, sequence=3, security_version=5)
+    with device.store() as store:
+        assert store.security_floor() == 1
+    device.boot()
+    with device.store() as store:
+        assert store.security_floor() == 5
+
+
+def test_an_old_slot_below_the_floor_gets_no_tries(device):
+    installed(device, GOOD, security_version=5)
+    device.boot()
+    assert loader_state(device, "a") is SlotState.BAD
+
+
+def test_an_old_slot_at_the_floor_stays_a_fallback(device):
+    installed(device, GOOD)
+    device.boot()
+    assert loader_state(device, "a") is SlotState.GOOD
+
+
+def test_keep_fallback_keeps_it(tmp_path):
+    device = SimDevice.make(tmp_path / "device", extra="[install]\nkeep_fallback = true\n")
+    installed(device, GOOD, security_version=5)
+    device.boot()
+    assert loader_state(device, "a") is SlotState.GOOD
+
+
+def test_mark_good_runs_the_same_checks(device):
+    installed(device, BAD)
+    device.power_on()
+    with device.agent() as agent, pytest.raises(SlotFailure) as caught:
+        trial.mark_good(agent, ledgers=[device.ledger], blocks=[device.blocks])
+    assert caught.value.reason is Reason.HEALTH_FAILED
+    assert device.phase is Phase.TRIAL
+
+
+def test_mark_good_confirms_a_healthy_slot(device):
+    installed(device, GOOD)
+    device.power_on()
+    with device.agent() as agent:
+        trial.mark_good(agent, ledgers=[device.ledger], blocks=[device.blocks])
+    assert device.phase is Phase.CONFIRMED
+    assert device.kinds()[-1] == "confirmed"
+
+
+def test_mark_good_refuses_a_slot_below_the_floor(device):
+    installed(device, GOOD, security_version=5)
+    device.boot()
+    with device.agent() as agent:
+        agent.bootloader.mark_good("a")
+    assert device.power_on() == "a"
+    with device.agent() as agent, pytest.raises(SlotFailure) as caught:
+        trial.mark_good(agent, ledgers=[], blocks=[])
+    assert caught.value.reason is Reason.ROLLBACK
+
+
+def test_hooks_after_confirm_and_revert_cannot_undo_them(tmp_path):
+    path = tmp_path / "device"
+    device = SimDevice.make(path, extra='hooks_dir = "hooks"\n' + HEALTH.format(path=path))
+    for stage in ("post-confirm", "post-revert"):
+        (path / "hooks" / stage).mkdir(parents=True)
+        hook = path / "hooks" / stage / "10-x"
+        hook.write_text("#!/bin/sh\necho no; exit 1\n")
+        hook.chmod(0o755)
+    installed(device, GOOD)
+    assert device.boot().phase is Phase.CONFIRMED
+    installed(device, BAD, sequence=3)
+    device.boot()
+    assert device.phase is Phase.REVERTED
+    with device.store() as store:
+        assert {line.what for line in store.log(99)} >= {
+            "post-confirm hook failed",
+            "post-revert hook failed",
+        }
+
+
+@pytest.mark.parametrize("stage", ["pre-install", "post-install", "pre-reboot"])
+def test_a_hook_holds_an_install_back_and_lets_it_go_on_later(tmp_path, stage):
+    path = tmp_path / "device"
+    device = SimDevice.make(path, extra='hooks_dir = "hooks"')
+    (path / "hooks" / stage).mkdir(parents=True)
+    hook = path / "hooks" / stage / "10-busy"
+    hook.write_text(f"#!/bin/sh\necho in use; test -e {path}/free\n")
+    hook.chmod(0o755)
+    device.release(images=GOOD)
+    with pytest.raises(SlotFailure) as caught:
+        device.install()
+    assert caught.value.reason is Reason.HOOK_FAILED
+    assert "in use" in str(caught.value)
+    assert device.power_on() == "a"
+    (path / "free").touch()
+    assert device.install().armed
+
+
+def test_a_failing_health_hook_falls_back(tmp_path):
+    path = tmp_path / "device"
+    device = SimDevice.make(path, extra='hooks_dir = "hooks"')
+    (path / "hooks" / "health").mkdir(parents=True)
+    hook = path / "hooks" / "health" / "10-x"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    installed(device, GOOD)
+    assert device.boot().reason is Reason.HEALTH_FAILED
+
+
+def test_a_boot_with_nothing_on_trial_changes_nothing(device):
+    assert device.boot().phase is Phase.IDLE
+    with device.store() as store:
+        before = store.log(99)
+    device.boot()
+    with device.store() as store:
+        assert store.log(99) == before
+
+
+def test_a_confirmed_release_is_what_runs(device):
+    release = installed(device, GOOD)
+    assert device.boot().phase is Phase.CONFIRMED
+    assert device.install().decision.reason is Reason.UP_TO_DATE
+    assert device.kinds() == ["baseline", "installed", "confirmed"]
+    with device.agent() as agent:
+        assert agent.installed().release == release.id
+
+
+def test_the_cut_twin_and_the_real_disk_have_the_same_doors():
+    twin = {name for name in vars(CountingSteps) if not name.startswith("_")}
+    assert {name for name in vars(DurableSteps) if not name.startswith("_")} <= twin
