@@ -11,21 +11,27 @@
 
 from contracts.modules import governance
 from contracts.modules import groups
+from contracts.modules import operators
 from contracts.modules import releases
+from contracts.modules import revocations
 from contracts.modules import roots
 from contracts.modules import typed
 
 # Storage slots follow the order of these lines; tests pin them.
-initializes: releases[governance := governance]
+initializes: releases[governance := governance, revocations := revocations]
+initializes: revocations[governance := governance]
+initializes: operators
 initializes: roots[governance := governance]
 initializes: governance[typed := typed]
 initializes: groups[governance := governance, releases := releases]
 initializes: typed
 
 exports: (
+    governance.member,
     governance.queue,
     governance.role,
     governance.rules,
+    governance.seats,
     governance.successor,
     governance.thresholds,
     groups.assign_group,
@@ -33,17 +39,17 @@ exports: (
     groups.place_devices,
     groups.trip,
     groups.vote_context,
-    releases.approval,
+    operators.approval,
     releases.channel_of,
     releases.halt,
     releases.head,
     releases.publish,
     releases.resume,
-    releases.revoke,
-    releases.revoke_approved,
-    releases.revoked,
     releases.set_rollout,
     releases.word,
+    revocations.revoke,
+    revocations.revoke_approved,
+    revocations.revoked,
     roots.set_trust_root,
     roots.trust_root,
     roots.trust_root_version,

@@ -1,7 +1,8 @@
 """Compile the two contracts: writes `contracts/artifacts/*.json` and `ledger_protocol/ledger/layout.py`.
 
-Both are committed, so that users need no compiler; a test recompiles and compares. Run `python -m contracts.compile`
-after every change of a contract, and read the diff: a moved storage slot breaks every device in the field.
+Both are committed, so that users need no compiler; a test recompiles and compares. Run
+`python -m contracts.compile` after every change of a contract, and read the diff: a moved storage slot breaks
+every device in the field.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SLOTS = (
 
 
 def compile_contract(name: str) -> dict[str, Any]:
-    """Compile one contract (its file's stem) and give its artifact: ABI, code, where immutables sit, storage layout."""
+    """Compile one contract (its file's stem) and give its artifact: ABI, code, storage layout and more."""
     bundle = FilesystemInputBundle([ROOT])
     with bundle.search_path(ROOT):
         source = bundle.load_file(Path("contracts") / f"{name}.vy")

@@ -1,14 +1,15 @@
 """Checks V6 and V7: from an envelope and a manifest block to a verified release. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_verifier.errors import NotTrusted
 from device_verifier.steps import Step
-from ledger_protocol.errors import MismatchError, ProtocolError, QuorumError
+from ledger_protocol.errors import MismatchError, ProtocolError, QuorumError, SignatureError
 from ledger_protocol.release.envelope import Envelope
 from ledger_protocol.release.manifest import Manifest, release_id
-from ledger_protocol.release.signing import MANIFEST_TYPE, verify_threshold
-from ledger_protocol.release.trust_root import TrustRoot
+from ledger_protocol.release.signing import MANIFEST_TYPE, Signature, verify_threshold
+from ledger_protocol.release.trust_root import KeySet, TrustRoot
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["VerifiedRelease", "verify_release"]
@@ -56,17 +57,18 @@ def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: Trust
             got=error.got,
             hint="the source mixes releases; ask another",
         ) from error
+    except SignatureError as error:
+        raise _bad_signature(error) from error
     except ProtocolError as error:
         raise _malformed(error, "the envelope") from error
+    keys = root.release_keys
     try:
         signers = verify_threshold(
-            MANIFEST_TYPE,
-            manifest,
-            signed.signatures,
-            keys=root.release_keys.keys,
-            threshold=root.release_keys.threshold,
+            MANIFEST_TYPE, manifest, signed.signatures, keys=keys.keys, threshold=keys.threshold
         )
     except QuorumError as error:
+        if _has_false_signature(manifest, signed.signatures, keys):
+            raise _bad_signature(error) from error
         raise NotTrusted(
             "the manifest does not carry enough signatures of release keys",
             reason=Reason.THRESHOLD,
@@ -75,13 +77,7 @@ def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: Trust
             hint="do not install it; fetch the envelope from another source, or tell the manufacturer",
         ) from error
     except ProtocolError as error:
-        raise NotTrusted(
-            f"a signature over the manifest is wrong: {error.what}",
-            reason=Reason.BAD_SIGNATURE,
-            expected=error.expected,
-            got=error.got,
-            hint="do not install it; fetch the envelope from another source, or tell the manufacturer",
-        ) from error
+        raise _bad_signature(error) from error
     try:
         decoded = Manifest.decode(manifest)
     except ProtocolError as error:
@@ -91,12 +87,36 @@ def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: Trust
         Step(
             "V7",
             "signatures",
-            f"{root.release_keys.threshold} distinct release keys",
-            f"{len(signers)} of {len(root.release_keys.keys)}",
+            f"{keys.threshold} distinct release keys",
+            f"{len(signers)} of {len(keys.keys)}",
             ok=True,
         ),
     )
     return VerifiedRelease(manifest=decoded, release_id=found, signers=signers, steps=steps)
+
+
+def _has_false_signature(manifest: bytes, signatures: Sequence[Signature], keys: KeySet) -> bool:
+    """Say whether a signature claims a release key that did not make it: forged or damaged, not just missing."""
+    by_id = {key.key_id: key for key in keys.keys}
+    for signature in signatures:
+        key = by_id.get(signature.key_id)
+        if key is None:
+            continue
+        try:
+            key.verify(MANIFEST_TYPE, manifest, signature.sig)
+        except SignatureError:
+            return True
+    return False
+
+
+def _bad_signature(error: ProtocolError) -> NotTrusted:
+    return NotTrusted(
+        f"a signature over the manifest is wrong: {error.what}",
+        reason=Reason.BAD_SIGNATURE,
+        expected=error.expected,
+        got=error.got,
+        hint="do not install it; fetch the envelope from another source, or tell the manufacturer",
+    )
 
 
 def _malformed(error: ProtocolError, what: str) -> NotTrusted:

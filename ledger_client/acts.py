@@ -60,8 +60,8 @@ _DOMAIN_FIELDS = (
     ("verifyingContract", "address"),
 )
 
-# The contract takes at most 128 devices in one placing.
-MAX_PLACED_DEVICES = 128
+# The contract takes at most so many devices in one placing.
+MAX_PLACED_DEVICES = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,9 @@ class Approval:
     signer: bytes
     signature: bytes
 
-    def values(self) -> tuple[int, int, int]:
-        """(v, r, s), as the contract takes it."""
-        r, s, v = self.signature[:32], self.signature[32:64], self.signature[64]
-        return v, int.from_bytes(r, "big"), int.from_bytes(s, "big")
+    def values(self) -> tuple[int, int]:
+        """(r, vs), as the contract takes it."""
+        return compact(self.signature[:64], self.signature[64])
 
     def encode(self) -> bytes:
         """The file's content."""
@@ -165,9 +164,16 @@ def gather(approvals: Iterable[Approval], *, act: Act, threshold: int, members: 
     return tuple(by_signer[signer] for signer in sorted(by_signer))
 
 
-def contract_values(approvals: Sequence[Approval]) -> list[tuple[int, int, int]]:
+def contract_values(approvals: Sequence[Approval]) -> list[tuple[int, int]]:
     """The list that the contracts take."""
     return [approval.values() for approval in approvals]
+
+
+def compact(signature: bytes, recovery: int) -> tuple[int, int]:
+    """(r, vs) of EIP-2098 from 64 bytes r, s with low s, and a recovery id of 27 or 28."""
+    return int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big") | (
+        recovery - 27
+    ) << 255
 
 
 def _difference(one: Act, other: Act) -> str:

@@ -19,6 +19,7 @@ from ledger_client.errors import ConfigError
 from ledger_protocol.keccak import keccak256
 
 CONFIG_NAME = "fwledger.toml"
+DEFAULT_RPC = ("http://127.0.0.1:8545",)
 
 # A configuration is written by hand; anything larger is some other file given by mistake (bytes).
 MAX_CONFIG_BYTES = 256 * 1024
@@ -28,7 +29,7 @@ MAX_CONFIG_BYTES = 256 * 1024
 class ChainConfig:
     """How to reach the chain, and which pair of contracts on it is ours. Addresses are 20 bytes or None."""
 
-    rpc: tuple[str, ...] = ("http://127.0.0.1:8545",)
+    rpc: tuple[str, ...] = DEFAULT_RPC
     chain_id: int | None = None
     ledger: bytes | None = None
     journal: bytes | None = None
@@ -228,7 +229,7 @@ def _value(kind: object, value: object, *, name: str, base: Path) -> object:
             raise ConfigError(name, expected="at least one URL", got="none")
         if name.endswith((".rpc", ".gateways")):
             for text in texts:
-                _check_url(text, name=name)
+                check_url(text, name=name)
         return texts
     if kind == "bytes | None":
         return parse_address(value, where=name)
@@ -260,7 +261,8 @@ def _number(value: object, kind: type[int | float], *, name: str, least: float) 
     return number
 
 
-def _check_url(url: str, *, name: str) -> None:
+def check_url(url: str, *, name: str) -> None:
+    """Refuse what is no http:// or https:// URL; `name` is the key or flag that it came by."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigError(name, expected="URLs with http:// or https://", got=url)

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = """\
 # fwledger.toml: where the ledger, the IPFS node, the account and the releases are.
-# A flag wins over an environment variable (FWLEDGER_CHAIN_RPC=..., FWLEDGER_ACCOUNT_KEYSTORE=...), which wins
-over # this file. ETH_RPC_URL, ETH_KEYSTORE and ETH_PASSWORD are read as well. Paths are relative to this
-file.
+# A flag wins over an environment variable (FWLEDGER_CHAIN_RPC, FWLEDGER_ACCOUNT_KEYSTORE, ...), which wins
+# over this file. ETH_RPC_URL, ETH_KEYSTORE and ETH_PASSWORD are read too. Paths are relative to this file.
 
 [chain]
 # RPC nodes, tried in this order. None of them is trusted: what matters is proved.
@@ -43,7 +42,7 @@ timeout_s = 60
 
 [account]
 # Who pays and approves: a v3 keystore (made by `fwledger key new --kind account`, geth, cast or clef) and a
-file # with its password, readable by you alone.
+# file with its password, readable by you alone.
 # keystore = "keys/publisher.json"
 # password_file = "keys/publisher.password"
 # On a development chain only: the n-th account of the well-known "test test ... junk" words.

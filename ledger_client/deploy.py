@@ -16,7 +16,6 @@ from ledger_client.contract import artifact, creation
 from ledger_client.errors import NodeRefusedError, UsageError, WrongLedgerError
 from ledger_client.journal import Journal
 from ledger_client.ledger import Ledger
-from ledger_client.transactions import prepare, send
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger_client.network import Call, Network, Receipt
-    from ledger_client.signers import Account
-    from ledger_client.transactions import Prepared
 
 INTERFACE_VERSION = 1
 
@@ -71,14 +68,15 @@ class Pair:
 
 
 def deploy_pair(
-    network: Network, account: Account, members: Members, *, agree: Callable[[Prepared], None]
+    network: Network, members: Members, *, deployer: bytes, send: Callable[[Call], Receipt]
 ) -> Pair:
-    """Deploy both contracts. `agree` is shown each transaction before it is sent, and raises to stop.
+    """Deploy both contracts. `send` signs a call as `deployer` (20 bytes), sends it and waits; it may ask
+    first.
 
     Raises WrongLedgerError where the result is not the pair that was meant.
     """
-    nonce = network.nonce(account.address)
-    journal_address = created_address(account.address, nonce + 1)
+    nonce = network.nonce(deployer)
+    journal_address = created_address(deployer, nonce + 1)
     first = creation(
         network,
         artifact(ledger_module.ARTIFACT),
@@ -91,10 +89,10 @@ def deploy_pair(
         members.govern_threshold,
         what="deploy FirmwareLedger",
     )
-    receipt = _create(network, account, first, created_address(account.address, nonce), agree)
+    receipt = _create(first, created_address(deployer, nonce), send)
     ledger_address = receipt.contract or b""
     second = creation(network, artifact(journal_module.ARTIFACT), ledger_address, what="deploy UpdateJournal")
-    _create(network, account, second, journal_address, agree)
+    _create(second, journal_address, send)
     code_hash = check_pair(network, ledger=ledger_address, journal=journal_address)
     return Pair(
         chain_id=network.chain_id,
@@ -156,12 +154,8 @@ def created_address(deployer: bytes, nonce: int) -> bytes:
     return keccak256(rlp.encode([deployer, rlp.encode_scalar(nonce)]))[12:]
 
 
-def _create(
-    network: Network, account: Account, call: Call, expected: bytes, agree: Callable[[Prepared], None]
-) -> Receipt:
-    prepared = prepare(network, call, account)
-    agree(prepared)
-    receipt = send(network, prepared, account)
+def _create(call: Call, expected: bytes, send: Callable[[Call], Receipt]) -> Receipt:
+    receipt = send(call)
     if receipt.contract != expected:
         raise WrongLedgerError(
             f"{call.what} landed elsewhere",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ledger_client.approvals import compact
 from ledger_client.contract import Contract, Log, artifact
 from ledger_client.errors import UsageError
 from ledger_protocol.ledger.contract_state import DeviceWord, Tally
@@ -91,10 +92,10 @@ class Journal:
                 got=f"{len(events)} of {len(releases)}",
             )
         reports = [(_stamp(event, releases.index(event.release)), event.detail) for event in events]
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        r, vs = compact(signature, recovery)
         what = f"record {len(events)} event{'s' if len(events) > 1 else ''}"
         return self.contract.call(
-            "submit_queue", list(releases), reports, events[0].previous, recovery, r, s, what=what
+            "submit_queue", list(releases), reports, events[0].previous, r, vs, what=what
         )
 
     def enrolled(self, *, from_block: int, to_block: int) -> Iterator[EnrolledDevice]:

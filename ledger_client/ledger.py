@@ -49,7 +49,7 @@ class Publication:
     release: bytes
     envelope: bytes
     word: ChannelWord
-    approvers: tuple[bytes, ...]
+    approvers: int
     log: Log
 
 
@@ -176,7 +176,7 @@ class Ledger:
         for log in self.contract.logs("Published", from_block=from_block, to_block=to_block, match=match):
             v = log.values
             word = ChannelWord.decode(v["word"])
-            yield Publication(v["channel"], v["release"], v["envelope"], word, tuple(v["approvers"]), log)
+            yield Publication(v["channel"], v["release"], v["envelope"], word, v["approvers"], log)
 
     def trust_roots(self, *, from_block: int, to_block: int) -> Iterator[TrustRootSet]:
         """`TrustRootSet` logs, oldest first."""

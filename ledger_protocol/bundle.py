@@ -90,7 +90,7 @@ def write_bundle(
 class BundleReader:
     """An open bundle. `proof`, `trust_roots`, `envelope` and `manifest` are bytes as found, not verified yet.
 
-    Made by `open_bundle`.
+    Made by `open_bundle`. Not for several threads at once: a stream has one position.
     """
 
     def __init__(self, parts: _Parts) -> None:

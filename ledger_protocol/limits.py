@@ -36,6 +36,9 @@ MAX_KEYS: Final = 32  # m-of-n with people behind the keys
 MAX_VALIDATORS: Final = 64  # QBFT networks run 4 to about 30
 MAX_WITNESSES: Final = 32
 MAX_ROOT_STEPS: Final = 256  # trust roots that one walk takes (protocol.md §3)
+MAX_ROOTS_PASSED_OVER: Final = (
+    4096  # older roots that a source may offer before a new one; they cost time only
+)
 MAX_COMPONENTS: Final = 64
 MAX_DELTAS: Final = 64  # from -> to pairs of one component
 MAX_CHANNELS: Final = 64

@@ -24,8 +24,9 @@ struct Enrolment:
     group: uint24
     commitment: bytes32
 
-interface Roles:
-    def role(member: address) -> uint256: view
+interface Ledger:
+    def journal() -> address: view
+    def role(account: address) -> uint256: view
 
 event Enrolled:
     device: indexed(address)
@@ -51,6 +52,8 @@ def __init__(ledger_: address):
     """
     if ledger_ == empty(address):
         refuse._no("fwledger: zero address")
+    if staticcall Ledger(ledger_).journal() != self:
+        refuse._no("fwledger: ledger names another journal")
     ledger = ledger_
 
 
@@ -103,7 +106,7 @@ def place(devices: DynArray[address, 64], group: uint256, retired: bool):
 @internal
 @view
 def _enroller():
-    if staticcall Roles(ledger).role(msg.sender) & _ENROLLER == 0:
+    if staticcall Ledger(ledger).role(msg.sender) & _ENROLLER == 0:
         refuse._no("fwledger: caller is no enroller")
 
 
@@ -121,8 +124,8 @@ def _enrol(member: address, group: uint256, commitment: bytes32):
 @view
 def _followed(signer: address, sequence: uint256, previous: uint256) -> uint256:
     """
-    @notice The word of a device whose next event this is: an enrolled one, not retired, with a sequence above the last
-            and, right after it, with the chain's head as `previous`.
+    @notice The word of the device that signed an event: an enrolled one, not retired, whose next event this is (a
+            sequence above the last and, right after it, the chain's head as `previous`).
     """
     word: uint256 = self.device[signer]
     if word & ENROLLED == 0:

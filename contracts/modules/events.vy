@@ -23,6 +23,7 @@ _KIND_AT: constant(uint256) = 32
 _TIME_AT: constant(uint256) = 40
 # In a queue, which of its releases the event names; in a log, what the device's word says after the event.
 _STAMP_BITS: constant(uint256) = 80
+_U40: constant(uint256) = 2**40 - 1
 _U8: constant(uint256) = 2**8 - 1
 _LAST_KIND: constant(uint256) = 7
 # Kinds 2 to 5 vote.
@@ -73,21 +74,25 @@ def submit_event(report: Report):
     kind: uint256 = (stamp >> _KIND_AT) & _U8
     if stamp >> _STAMP_BITS != 0 or unsafe_sub(kind, 1) >= _LAST_KIND:
         refuse._no("fwledger: stamp out of range")
-    digest: bytes32 = typed._digest(
-        keccak256(
-            abi_encode(
-                _EVENT_TYPE, report.release, sequence, kind, stamp >> _TIME_AT, report.detail, report.previous
-            )
+    struct_hash: bytes32 = keccak256(
+        abi_encode(
+            _EVENT_TYPE, report.release, sequence, kind, stamp >> _TIME_AT, report.detail, report.previous
         )
     )
-    signer: address = typed._recover(digest, report.r, report.vs)
+    digest: bytes32 = keccak256(concat(0x1901, typed.DOMAIN, struct_hash))
+    signature_s: uint256 = report.vs & typed.LOW_255
+    if signature_s > typed.HALF_ORDER:
+        refuse._no("fwledger: high s in a signature")
+    signer: address = ecrecover(digest, unsafe_add(27, report.vs >> 255), report.r, signature_s)
     word: uint256 = devices._followed(signer, sequence, convert(report.previous, uint256))
     if sequence != unsafe_add(word & devices.U32, 1):
         log Gap(device=signer, last=word & devices.U32, previous=report.previous)
     voted: uint256 = word
     if unsafe_sub(kind, 2) < _VOTING_KINDS:
         voted = votes._vote(word, signer, report.release, kind)
-    devices.device[signer] = self._advanced(voted, sequence, digest)
+    devices.device[signer] = (
+        voted & (_STATE << 32) | sequence | convert(digest, uint256) & devices.HEAD
+    )
     if voted != word:
         stamp |= 1 << _VOTED_AT
     log Recorded(
@@ -118,60 +123,61 @@ def submit_queue(
         refuse._no("fwledger: empty list")
     first: uint256 = reports[0].stamp & devices.U32
     expected: uint256 = first
+    domain: bytes32 = typed.DOMAIN
     digest: bytes32 = empty(bytes32)
-    linked: bytes32 = previous
+    linked: uint256 = convert(previous, uint256)
+    # Bit i: the i-th event is of a voting kind.
+    voting: uint256 = 0
     for report: Queued in reports:
-        stamp: uint256 = report.stamp
-        kind: uint256 = (stamp >> _KIND_AT) & _U8
-        if stamp >> 88 != 0 or unsafe_sub(kind, 1) >= _LAST_KIND:
+        kind: uint256 = (report.stamp >> _KIND_AT) & _U8
+        if unsafe_sub(kind, 1) >= _LAST_KIND:
             refuse._no("fwledger: stamp out of range")
-        index: uint256 = stamp >> _STAMP_BITS
-        if index >= len(releases):
-            refuse._no("fwledger: release index out of range")
-        if stamp & devices.U32 != expected:
+        if report.stamp & devices.U32 != expected:
             refuse._no("fwledger: queue has a gap")
-        digest = typed._digest(
-            keccak256(
-                abi_encode(
-                    _EVENT_TYPE,
-                    releases[index],
-                    expected,
-                    kind,
-                    (stamp >> _TIME_AT) & (2**40 - 1),
-                    report.detail,
-                    linked,
-                )
+        digest = keccak256(
+            concat(
+                0x1901,
+                domain,
+                keccak256(
+                    abi_encode(
+                        _EVENT_TYPE,
+                        releases[report.stamp >> _STAMP_BITS],
+                        expected,
+                        kind,
+                        (report.stamp >> _TIME_AT) & _U40,
+                        report.detail,
+                        linked,
+                    )
+                ),
             )
         )
-        linked = convert(convert(digest, uint256) & devices.HEAD, bytes32)
+        linked = convert(digest, uint256) & devices.HEAD
+        if unsafe_sub(kind, 2) < _VOTING_KINDS:
+            voting |= 1 << unsafe_sub(expected, first)
         expected = unsafe_add(expected, 1)
-    signer: address = typed._recover(digest, r, vs)
+    signature_s: uint256 = vs & typed.LOW_255
+    if signature_s > typed.HALF_ORDER:
+        refuse._no("fwledger: high s in a signature")
+    signer: address = ecrecover(digest, unsafe_add(27, vs >> 255), r, signature_s)
     word: uint256 = devices._followed(signer, first, convert(previous, uint256))
     if first != unsafe_add(word & devices.U32, 1):
         log Gap(device=signer, last=word & devices.U32, previous=previous)
-    flags: uint256 = 0
-    bit: uint256 = 1 << _VOTED_AT
-    for report: Queued in reports:
-        kind: uint256 = (report.stamp >> _KIND_AT) & _U8
-        if unsafe_sub(kind, 2) < _VOTING_KINDS:
-            voted: uint256 = votes._vote(word, signer, releases[report.stamp >> _STAMP_BITS], kind)
+    counted: uint256 = 0
+    for i: uint256 in range(16):
+        if voting >> i == 0:
+            break
+        if (voting >> i) & 1 != 0:
+            stamp: uint256 = reports[i].stamp
+            voted: uint256 = votes._vote(
+                word, signer, releases[stamp >> _STAMP_BITS], (stamp >> _KIND_AT) & _U8
+            )
             if voted != word:
-                flags |= bit
+                counted |= 1 << i
                 word = voted
-        bit <<= 1
-    devices.device[signer] = self._advanced(word, unsafe_sub(expected, 1), digest)
+    devices.device[signer] = word & (_STATE << 32) | unsafe_sub(expected, 1) | linked
     log QueueRecorded(
         device=signer,
-        state=flags | ((word >> 32) & _STATE) << _STAMP_BITS,
+        state=((word >> 32) & _STATE) << _STAMP_BITS | counted << _VOTED_AT,
         releases=releases,
         reports=reports,
     )
-
-
-@internal
-@pure
-def _advanced(word: uint256, sequence: uint256, digest: bytes32) -> uint256:
-    """
-    @notice A device's word after an event: sequence and head are the event's.
-    """
-    return word & (_STATE << 32) | sequence | convert(digest, uint256) & devices.HEAD

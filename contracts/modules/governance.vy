@@ -19,13 +19,19 @@ ENROLLER: constant(uint256) = 8
 GATEWAY: constant(uint256) = 16
 OPERATOR: constant(uint256) = 32
 
-# Fields of the rules word, lowest bits first: thresholds and member counts u8 each, then govern_epoch u32, era u32.
+# A role word: the bits above, and in bits 8 to 15 the member's seat, which is how logs name an approver.
+_ROLES: constant(uint256) = 2**8 - 1
+_SEAT_AT: constant(uint256) = 8
+
+# Fields of the rules word, lowest bits first: thresholds and member counts u8 each, then govern_epoch u32, era u32 and
+# the number of seats ever given, u16.
 _PUBLISH_THRESHOLD_AT: constant(uint256) = 0
 _GOVERN_THRESHOLD_AT: constant(uint256) = 8
 _GOVERNORS_AT: constant(uint256) = 16
 _PUBLISHERS_AT: constant(uint256) = 24
 _GUARDIANS_AT: constant(uint256) = 32
 _ENROLLERS_AT: constant(uint256) = 40
+_SEATS_AT: constant(uint256) = 112
 _BYTE: constant(uint256) = 2**8 - 1
 
 struct Approval:
@@ -33,14 +39,21 @@ struct Approval:
     r: uint256
     vs: uint256
 
-# The role bits of an address.
-role: public(HashMap[address, uint256])
+event MemberSet:
+    member: indexed(address)
+    roles: uint256
+    seat: uint256
+
+# Role word of an address; 0 = never a member.
+member: public(HashMap[address, uint256])
 # Thresholds, member counts, epoch and era of governance.
 rules: public(uint256)
 # Governance changes in their public delay, by digest. Entries are marked, never cleared.
 queue: public(HashMap[bytes32, uint256])
 # Where the manufacturer says it moved: a hint for tools, nothing that a device believes.
 successor: public(address)
+# Who sits on a seat.
+seats: public(HashMap[uint256, address])
 
 
 @deploy
@@ -65,15 +78,15 @@ def __init__(
         refuse._no("fwledger: threshold below one")
     if publish_threshold > len(publishers) or govern_threshold > len(governors):
         refuse._no("fwledger: threshold above the members")
-    for member: address in governors:
-        self._join(member, GOVERNOR)
-    for member: address in publishers:
-        self._join(member, PUBLISHER)
-    for member: address in guardians:
-        self._join(member, GUARDIAN)
-    for member: address in enrollers:
-        self._join(member, ENROLLER)
-    self.rules = (
+    for account: address in governors:
+        self._join(account, GOVERNOR)
+    for account: address in publishers:
+        self._join(account, PUBLISHER)
+    for account: address in guardians:
+        self._join(account, GUARDIAN)
+    for account: address in enrollers:
+        self._join(account, ENROLLER)
+    self.rules |= (
         publish_threshold << _PUBLISH_THRESHOLD_AT
         | govern_threshold << _GOVERN_THRESHOLD_AT
         | len(governors) << _GOVERNORS_AT
@@ -81,6 +94,17 @@ def __init__(
         | len(guardians) << _GUARDIANS_AT
         | len(enrollers) << _ENROLLERS_AT
     )
+
+
+@external
+@view
+def role(account: address) -> uint256:
+    """
+    @notice What an address may do.
+    @param account The address.
+    @return Bits: 1 publisher, 2 guardian, 4 governor, 8 enroller, 16 gateway, 32 operator.
+    """
+    return self.member[account] & _ROLES
 
 
 @external
@@ -94,13 +118,22 @@ def thresholds() -> (uint256, uint256):
 
 
 @internal
-def _join(member: address, bit: uint256):
-    if member == empty(address):
+def _join(account: address, bit: uint256):
+    """
+    @notice Gives an address a role, and at its first role the next seat.
+    """
+    if account == empty(address):
         refuse._no("fwledger: zero address")
-    roles: uint256 = self.role[member]
-    if roles & bit != 0:
+    word: uint256 = self.member[account]
+    if word & bit != 0:
         refuse._no("fwledger: member named twice")
-    self.role[member] = roles | bit
+    if word == 0:
+        seat: uint256 = self.rules >> _SEATS_AT
+        self.rules += 1 << _SEATS_AT
+        self.seats[seat] = account
+        word = seat << _SEAT_AT
+    self.member[account] = word | bit
+    log MemberSet(member=account, roles=(word | bit) & _ROLES, seat=word >> _SEAT_AT)
 
 
 @internal
@@ -113,6 +146,13 @@ def _publish_threshold() -> uint256:
 @view
 def _govern_threshold() -> uint256:
     return (self.rules >> _GOVERN_THRESHOLD_AT) & _BYTE
+
+
+@internal
+@view
+def _guardian():
+    if self.member[msg.sender] & GUARDIAN == 0:
+        refuse._no("fwledger: caller is no guardian")
 
 
 @internal
@@ -134,19 +174,23 @@ def _act(struct_hash: bytes32, bit: uint256, deadline: uint256, count: uint256) 
 
 @internal
 @view
-def _approver(digest: bytes32, bit: uint256, last: address, r: uint256, vs: uint256) -> address:
+def _approver(
+    digest: bytes32, bit: uint256, last: uint256, approvers: uint256, r: uint256, vs: uint256
+) -> (uint256, uint256):
     """
-    @notice Who gave one approval: a holder of the role, above the one before. Callers loop over the approvals
-            themselves, because to pass a list to an internal function is to copy it.
+    @notice Holds one approval: given by a holder of the role, whose address is above the one before. Callers loop
+            over the approvals themselves, because to pass a list to an internal function is to copy it.
+    @return The signer, and the approvers with the bit of the signer's seat added.
     """
     s: uint256 = vs & typed.LOW_255
     if s > typed.HALF_ORDER:
         refuse._no("fwledger: high s in a signature")
     signer: address = ecrecover(digest, unsafe_add(27, vs >> 255), r, s)
-    if self.role[signer] & bit == 0:
+    word: uint256 = self.member[signer]
+    if word & bit == 0:
         if signer == empty(address):
             refuse._no("fwledger: signature recovers to nobody")
         refuse._no("fwledger: signer lacks the role")
-    if convert(signer, uint256) <= convert(last, uint256):
+    if convert(signer, uint256) <= last:
         refuse._no("fwledger: signers not ascending")
-    return signer
+    return convert(signer, uint256), approvers | 1 << (word >> _SEAT_AT)

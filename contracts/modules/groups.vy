@@ -26,13 +26,13 @@ interface Journal:
 event GroupAssigned:
     group: indexed(uint256)
     channel: indexed(bytes32)
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event DevicesPlaced:
     group: indexed(uint256)
     retired: bool
     count: uint256
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 # The UpdateJournal of this pair.
 journal: public(immutable(address))
@@ -104,11 +104,12 @@ def assign_group(
         convert(deadline, uint256),
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
+        )
     releases.word[spending] = unsafe_add(word, 1 << rollouts.EPOCH_AT)
     releases.channel_of[convert(group, uint256)] = channel
     log GroupAssigned(group=convert(group, uint256), channel=channel, approvers=approvers)
@@ -146,11 +147,12 @@ def place_devices(
         convert(deadline, uint256),
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
+        )
     releases.word[channel] = unsafe_add(word, 1 << rollouts.EPOCH_AT)
     log DevicesPlaced(
         group=convert(group, uint256), retired=retired, count=len(devices), approvers=approvers

@@ -2,20 +2,21 @@
 """
 @title releases
 @license Apache-2.0
-@notice Channels: which release is their head, under which rollout, and what is revoked. Check, then act.
+@notice Channels: which release is their head, and under which rollout. Check, then act.
 """
 
 from contracts.modules import governance
 from contracts.modules import refuse
+from contracts.modules import revocations
 from contracts.modules import rollouts
 
 uses: governance
+uses: revocations
 
 # Publishers stop one epoch short of the last, which a halt may always spend.
 _LAST_EPOCH: constant(uint256) = 2**24 - 2
 # Signers choose the sequence; a larger jump is taken for a mistake that would burn the channel's numbers.
 _MAX_JUMP: constant(uint256) = 65_536
-_MANDATORY: constant(uint256) = 2**56
 
 _PUBLISH_TYPE: constant(bytes32) = keccak256(
     "Publish(bytes32 channel,bytes32 release,bytes32 envelope,uint32 sequence,uint24 securityVersion,bool immediate,uint16 initialBps,uint16 holdHours,uint16 rampHours,uint16 haltBps,uint24 minReports,uint24 epoch,uint40 deadline)"
@@ -26,37 +27,28 @@ _SET_ROLLOUT_TYPE: constant(bytes32) = keccak256(
 _RESUME_TYPE: constant(bytes32) = keccak256(
     "Resume(bytes32 channel,uint32 sequence,bool immediate,uint16 initialBps,uint16 holdHours,uint16 rampHours,uint16 haltBps,uint24 minReports,uint24 epoch,uint40 deadline)"
 )
-_REVOKE_TYPE: constant(bytes32) = keccak256(
-    "Revoke(bytes32 release,uint16 reason,bool mandatory,uint40 deadline)"
-)
 
 event Published:
     channel: indexed(bytes32)
     release: indexed(bytes32)
     word: uint256
     envelope: bytes32
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event RolloutSet:
     channel: indexed(bytes32)
     word: uint256
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event Resumed:
     channel: indexed(bytes32)
     word: uint256
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 event Halted:
     channel: indexed(bytes32)
     by: indexed(address)
     word: uint256
-
-event Revoked:
-    release: indexed(bytes32)
-    reason: uint256
-    mandatory: bool
-    approvers: DynArray[address, 16]
 
 # The release that a channel offers.
 head: public(HashMap[bytes32, bytes32])
@@ -64,10 +56,6 @@ head: public(HashMap[bytes32, bytes32])
 word: public(HashMap[bytes32, uint256])
 # A group's channel.
 channel_of: public(HashMap[uint256, bytes32])
-# time u40, reason u16, mandatory bit; 0 = not revoked.
-revoked: public(HashMap[bytes32, uint256])
-# When an operator approved a release; 0 = never.
-approval: public(HashMap[address, HashMap[bytes32, uint256]])
 
 
 @external
@@ -102,7 +90,7 @@ def publish(
         refuse._no("fwledger: security version falls")
     if (word >> rollouts.PUBLISHED_AT) & rollouts.U32 == block.timestamp:
         refuse._no("fwledger: published in this block already")
-    if self.revoked[release] != 0:
+    if revocations.revoked[release] != 0:
         refuse._no("fwledger: release is revoked")
     epoch: uint256 = self._epoch(word)
     deadline: uint256 = (terms >> rollouts.DEADLINE_AT) & rollouts.U40
@@ -129,11 +117,12 @@ def publish(
         deadline,
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
+        )
     word = (
         terms & (rollouts.IDENTITY | rollouts.CURVE)
         | unsafe_add(epoch, 1) << rollouts.EPOCH_AT
@@ -158,13 +147,12 @@ def set_rollout(channel: bytes32, terms: uint256, approvals: DynArray[governance
         refuse._no("fwledger: channel is halted")
     digest: bytes32 = empty(bytes32)
     word, digest = self._rolled(_SET_ROLLOUT_TYPE, channel, word, terms, len(approvals))
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(
-            digest, governance.PUBLISHER, last, approval.r, approval.vs
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
         )
-        approvers.append(last)
     self.word[channel] = word
     log RolloutSet(channel=channel, word=word, approvers=approvers)
 
@@ -182,13 +170,12 @@ def resume(channel: bytes32, terms: uint256, approvals: DynArray[governance.Appr
         refuse._no("fwledger: channel is not halted")
     digest: bytes32 = empty(bytes32)
     word, digest = self._rolled(_RESUME_TYPE, channel, word, terms, len(approvals))
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(
-            digest, governance.PUBLISHER, last, approval.r, approval.vs
+        last, approvers = governance._approver(
+            digest, governance.PUBLISHER, last, approvers, approval.r, approval.vs
         )
-        approvers.append(last)
     self.word[channel] = word
     log Resumed(channel=channel, word=word, approvers=approvers)
 
@@ -199,64 +186,11 @@ def halt(channel: bytes32):
     @notice Stops all installs of the channel's head. One guardian may, alone.
     @param channel SHA-256 of the channel's name.
     """
-    self._guard()
+    governance._guardian()
     word: uint256 = self.word[channel]
     if word & rollouts.HALTED != 0:
         refuse._no("fwledger: channel is halted")
     self._halt(channel, word)
-
-
-@external
-def revoke(release: bytes32, reason: uint16):
-    """
-    @notice Stops new installs of a release, for ever. One guardian may, alone.
-    @param release SHA-256 of the manifest.
-    @param reason The manufacturer's own code.
-    """
-    self._guard()
-    if self.revoked[release] != 0:
-        refuse._no("fwledger: release is revoked")
-    self._revoke(release, convert(reason, uint256), False, [])
-
-
-@external
-def revoke_approved(
-    release: bytes32,
-    reason: uint16,
-    mandatory: bool,
-    deadline: uint40,
-    approvals: DynArray[governance.Approval, 16],
-):
-    """
-    @notice Stops new installs of a release, for ever; if mandatory, devices that run it leave it at once.
-    @param release SHA-256 of the manifest.
-    @param reason The manufacturer's own code; that of a first, plain revocation stays recorded.
-    @param mandatory Whether devices must leave it at once. A plain revocation may become mandatory, never the reverse.
-    @param deadline Last Unix second at which the approvals count.
-    @param approvals Publishers' signatures over Revoke, ascending by signer.
-    """
-    recorded: uint256 = self.revoked[release]
-    if recorded != 0 and (recorded & _MANDATORY != 0 or not mandatory):
-        refuse._no("fwledger: release is revoked")
-    digest: bytes32 = governance._act(
-        keccak256(abi_encode(_REVOKE_TYPE, release, reason, mandatory, deadline)),
-        governance.PUBLISHER,
-        convert(deadline, uint256),
-        len(approvals),
-    )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
-    for approval: governance.Approval in approvals:
-        last = governance._approver(digest, governance.PUBLISHER, last, approval.r, approval.vs)
-        approvers.append(last)
-    self._revoke(release, convert(reason, uint256), mandatory, approvers)
-
-
-@internal
-@view
-def _guard():
-    if governance.role[msg.sender] & governance.GUARDIAN == 0:
-        refuse._no("fwledger: caller is no guardian")
 
 
 @internal
@@ -327,16 +261,3 @@ def _halt(channel: bytes32, word: uint256):
     frozen: uint256 = rollouts._frozen(word, block.timestamp)
     self.word[channel] = frozen
     log Halted(channel=channel, by=msg.sender, word=frozen)
-
-
-@internal
-def _revoke(release: bytes32, reason: uint256, mandatory: bool, approvers: DynArray[address, 16]):
-    if release == empty(bytes32):
-        refuse._no("fwledger: zero channel or release")
-    entry: uint256 = self.revoked[release]
-    if entry == 0:
-        entry = block.timestamp | reason << 40
-    if mandatory:
-        entry |= _MANDATORY
-    self.revoked[release] = entry
-    log Revoked(release=release, reason=reason, mandatory=mandatory, approvers=approvers)

@@ -18,7 +18,7 @@ event TrustRootSet:
     version: indexed(uint256)
     digest: bytes32
     envelope: bytes32
-    approvers: DynArray[address, 16]
+    approvers: uint256
 
 # SHA-256 of the newest trust-root document.
 trust_root: public(bytes32)
@@ -52,11 +52,12 @@ def set_trust_root(
         convert(deadline, uint256),
         len(approvals),
     )
-    approvers: DynArray[address, 16] = []
-    last: address = empty(address)
+    last: uint256 = 0
+    approvers: uint256 = 0
     for approval: governance.Approval in approvals:
-        last = governance._approver(signed, governance.GOVERNOR, last, approval.r, approval.vs)
-        approvers.append(last)
+        last, approvers = governance._approver(
+            signed, governance.GOVERNOR, last, approvers, approval.r, approval.vs
+        )
     self.trust_root = digest
     self.trust_root_version = convert(version, uint256)
     log TrustRootSet(

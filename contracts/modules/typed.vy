@@ -2,11 +2,9 @@
 """
 @title typed
 @license Apache-2.0
-@notice EIP-712 digests and signer recovery. The domain separator is an immutable of the code, so the code hash of a
+@notice EIP-712 digests. The domain separator is an immutable of the code, so the code hash of a
         deployed contract is unique for its chain and address.
 """
-
-from contracts.modules import refuse
 
 # keccak256 is folded by the compiler.
 _DOMAIN_TYPE: constant(bytes32) = keccak256(
@@ -17,7 +15,7 @@ HALF_ORDER: constant(uint256) = 578960446186580977117854925043439539264187821395
 # The s of a compact signature.
 LOW_255: constant(uint256) = 2**255 - 1
 
-_DOMAIN: immutable(bytes32)
+DOMAIN: immutable(bytes32)
 
 
 @deploy
@@ -25,7 +23,7 @@ def __init__():
     """
     @notice Fixes the domain {name "fwledger", version "1", chainId, verifyingContract} of the contract that is deployed.
     """
-    _DOMAIN = keccak256(abi_encode(_DOMAIN_TYPE, keccak256("fwledger"), keccak256("1"), chain.id, self))
+    DOMAIN = keccak256(abi_encode(_DOMAIN_TYPE, keccak256("fwledger"), keccak256("1"), chain.id, self))
 
 
 @external
@@ -35,7 +33,7 @@ def domain_separator() -> bytes32:
     @notice The EIP-712 domain separator that every signature to this contract is made under.
     @return The keccak256 of the domain's struct.
     """
-    return _DOMAIN
+    return DOMAIN
 
 
 @internal
@@ -44,17 +42,4 @@ def _digest(struct_hash: bytes32) -> bytes32:
     """
     @notice What is signed for a struct: keccak256(0x1901, domain separator, struct hash).
     """
-    return keccak256(concat(0x1901, _DOMAIN, struct_hash))
-
-
-@internal
-@pure
-def _recover(digest: bytes32, r: uint256, vs: uint256) -> address:
-    """
-    @notice Recovers who signed a digest, from an EIP-2098 compact signature: v - 27 is the top bit of s. The zero
-            address if nobody did.
-    """
-    s: uint256 = vs & LOW_255
-    if s > HALF_ORDER:
-        refuse._no("fwledger: high s in a signature")
-    return ecrecover(digest, unsafe_add(27, vs >> 255), r, s)
+    return keccak256(concat(0x1901, DOMAIN, struct_hash))

@@ -49,7 +49,7 @@ class Bundle:
         return list(self.reader.trust_roots)
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:  # noqa: ARG002 - one proof for all
-        """Return the bundle's proof, whatever was asked for: the verifier says whether it answers the query."""
+        """Return the bundle's proof; the verifier says whether it answers the query."""
         return self.reader.proof
 
     @property

@@ -121,13 +121,17 @@ class HttpClient:
         response = connection.getresponse()
         try:
             data = self._body(response, max_bytes)
+            whole = response.isclosed() or response.length == 0
         except BaseException:
+            # Both: an answer without a length keeps the socket open through its own file.
+            response.close()
             connection.close()
             raise
-        if response.will_close or not response.isclosed():
-            connection.close()
-        else:
+        response.close()
+        if whole and not response.will_close:
             self._idle.append(connection)
+        else:
+            connection.close()
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise SourceUnreachable(
                 f"{self.name} answers in an encoding that was not asked for",

@@ -27,15 +27,19 @@ __all__ = ["PUBLISHED_TOPIC", "TRUST_ROOT_SET_TOPIC", "RpcLedger"]
 
 # Proof answers are hex of at most a few hundred nodes of 532 bytes; logs of one channel are smaller still.
 MAX_ANSWER_BYTES: Final = 4 * 2**20
+# An answer of ours nests 5 deep; 4,096 logs have 4 brackets each.
+MAX_JSON_DEPTH: Final = 32
+MAX_JSON_BRACKETS: Final = 65_536
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 MAX_LOGS: Final = 4_096
 # Public nodes refuse wide eth_getLogs ranges; 10,000 blocks is what the strictest common ones take.
 LOG_WINDOW_BLOCKS: Final = 10_000
 MAX_LOG_WINDOWS: Final = 16
 
-PUBLISHED_TOPIC: Final = keccak256(b"Published(bytes32,bytes32,uint32,uint24,bytes32,uint24,address[])")
-TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint32,bytes32,bytes32)")
-_PUBLISHED_ENVELOPE_AT: Final = 64  # data: sequence, security_version, envelope, ...
-_ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope
+PUBLISHED_TOPIC: Final = keccak256(b"Published(bytes32,bytes32,uint256,bytes32,uint256)")
+TRUST_ROOT_SET_TOPIC: Final = keccak256(b"TrustRootSet(uint256,bytes32,bytes32,uint256)")
+_PUBLISHED_ENVELOPE_AT: Final = 32  # data: word, envelope, ...
+_ROOT_ENVELOPE_AT: Final = 32  # data: digest, envelope, ...
 
 # Header fields in RLP order by their JSON names; those after the fifteenth came with later forks and may be
 # absent.
@@ -88,7 +92,7 @@ class RpcLedger:
         """Return the signed roots that the ledger's log names above `after_version`, as far as `blocks` hold
         them.
         """
-        latest = parse_header(self._raw_header()).number
+        _, latest = self._newest()
         found: dict[int, Cid] = {}
         for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
             version = _topic_number(log, 1)
@@ -105,9 +109,8 @@ class RpcLedger:
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
         """Return a proof of the query's words at the node's newest block."""
-        raw_header = self._raw_header()
+        raw_header, number = self._newest()
         try:
-            number = parse_header(raw_header).number
             answers, head = self._answers(query, ledger, hex(number))
             hints = () if head is None else self._envelope_hints(query, ledger, head, number)
             return proof_from_rpc(raw_header, *answers, envelopes=hints).encode()
@@ -199,12 +202,18 @@ class RpcLedger:
             if index == 0:
                 return
 
-    def _raw_header(self) -> bytes:
-        """Return the newest sealed header's RLP, put together from JSON where there is no debug API."""
+    def _newest(self) -> tuple[bytes, int]:
+        """Return the newest sealed header's RLP and number; from JSON where there is no debug API."""
         try:
-            return self._bytes(self._call("debug_getRawHeader", ["latest"]))
+            raw = self._bytes(self._call("debug_getRawHeader", ["latest"]))
         except SourceUnreachable:
-            block = self._object(self._call("eth_getBlockByNumber", ["latest", False]))
+            raw = self._header_of(self._object(self._call("eth_getBlockByNumber", ["latest", False])))
+        try:
+            return raw, parse_header(raw).number
+        except ProtocolError as error:
+            raise self._confused(str(error)) from error
+
+    def _header_of(self, block: Mapping[str, object]) -> bytes:
         items: list[rlp.Item] = []
         for index, (field, is_scalar) in enumerate(_HEADER_FIELDS):
             value = block.get(field)
@@ -229,10 +238,8 @@ class RpcLedger:
             "", json.dumps(request).encode(), max_bytes=MAX_ANSWER_BYTES, content_type="application/json"
         )
         try:
-            # RecursionError: nesting beyond the interpreter's limit. ValueError: not JSON, or a number of
-            # absurd length.
-            document = self._object(json.loads(answer.body))
-        except (ValueError, RecursionError) as error:
+            document = self._object(_parsed(answer.body))
+        except ValueError as error:
             raise self._confused(f"{method}: status {answer.status}, not JSON") from error
         if document.get("error") is not None:
             raise self._confused(f"{method}: {printable(json.dumps(document['error']))}")
@@ -265,6 +272,20 @@ class RpcLedger:
             got=text,
             hint="check the URL, and that the node keeps the state of its newest block",
         )
+
+
+def _parsed(body: bytes) -> object:
+    """Parse JSON whose nesting is bounded first; ValueError for what is not such.
+
+    The interpreter's own guard is its recursion limit, and a process that raised it (py-evm does) overflows
+    the C stack in `json` instead. Brackets inside strings are counted too, which real answers do not have.
+    """
+    depth = 0
+    for count, bracket in enumerate(_BRACKETS.finditer(body), start=1):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_JSON_DEPTH or count > MAX_JSON_BRACKETS:
+            raise ValueError("nested too deep, or too many parts")
+    return json.loads(body)
 
 
 def _hex_number(value: object) -> int | None:

@@ -107,6 +107,8 @@ class Address:
         address = cls.from_bytes(data)
         if address.version == 0:
             raise MalformedError("text of CID", expected="CIDv0 without a base letter", got=text)
+        if text[0] in "bB" and text.lower() != str(address):  # the last character has unused bits
+            raise MalformedError("text of CID", expected=str(address), got=text)
         return address
 
 

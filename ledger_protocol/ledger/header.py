@@ -76,7 +76,7 @@ def parse_header(raw: bytes) -> Header:
     """
     if len(raw) > MAX_HEADER_BYTES:
         raise LimitError("header: too large", expected=f"at most {MAX_HEADER_BYTES} bytes", got=len(raw))
-    items = rlp.decode_list(raw, max_depth=1, max_items=MAX_FIELDS + 2)
+    items = rlp.decode_list(raw, max_depth=2, max_items=MAX_FIELDS + 2)
     if not MIN_FIELDS <= len(items) <= MAX_FIELDS:
         raise MalformedError("header: field count", expected=f"{MIN_FIELDS} to {MAX_FIELDS}", got=len(items))
     fields = tuple(_field(index, item) for index, item in enumerate(items))

@@ -176,7 +176,7 @@ def read_nodes(fields: Fields, *, max_count: int, max_node_bytes: int) -> tuple[
 
 
 def _account(leaf: bytes) -> Account:
-    items = rlp.decode_list(leaf, max_depth=1, max_items=_ACCOUNT_ITEMS + 1)
+    items = rlp.decode_list(leaf, max_depth=2, max_items=_ACCOUNT_ITEMS + 2)
     if len(items) != _ACCOUNT_ITEMS:
         raise MalformedError("items", expected=_ACCOUNT_ITEMS, got=len(items))
     nonce, balance, storage_root, code_hash = items

@@ -15,6 +15,7 @@ from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.header import Header, parse_header
 from ledger_protocol.ledger.secp256k1 import PublicKey
+from ledger_protocol.limits import MAX_VALIDATORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ MIX_HASH = bytes.fromhex("63746963616c2062797a616e74696e65206661756c7420746f6c65
 DIFFICULTY = 1
 NONCE = bytes(8)
 VANITY_BYTES = 32
-MAX_VALIDATORS = 128  # the largest consortium networks run a few dozen
+MAX_LISTED = 128  # validators that a header lists; the largest consortium networks run a few dozen
 MAX_SEALS = 128  # bounds the work on a hostile header: seals × pinned keys signature checks
 _ADDRESS_BYTES = 20
 _SEAL_BYTES = 65  # r, s, v
@@ -93,7 +94,7 @@ def block_hash(header: Header) -> bytes:
 
 def parse_extra(extra_data: bytes) -> ExtraData:
     """Parse extraData strictly. Raises MalformedError or LimitError."""
-    parts = rlp.decode_list(extra_data, max_depth=2, max_items=MAX_VALIDATORS + MAX_SEALS + 16)
+    parts = rlp.decode_list(extra_data, max_depth=2, max_items=MAX_LISTED + MAX_SEALS + 16)
     if len(parts) != _EXTRA_PARTS:
         raise MalformedError("extraData: parts", expected=_EXTRA_PARTS, got=len(parts))
     vanity, validators, vote, round_, seals = parts
@@ -101,7 +102,7 @@ def parse_extra(extra_data: bytes) -> ExtraData:
         raise MalformedError("extraData: vanity", expected=f"{VANITY_BYTES} bytes")
     return ExtraData(
         vanity=vanity,
-        validators=_strings(validators, _ADDRESS_BYTES, MAX_VALIDATORS, "validators"),
+        validators=_strings(validators, _ADDRESS_BYTES, MAX_LISTED, "validators"),
         vote=_vote(vote),
         round=rlp.scalar(round_, max_bytes=_ROUND_BYTES, what="extraData: round"),
         seals=_strings(seals, _SEAL_BYTES, MAX_SEALS, "seals"),

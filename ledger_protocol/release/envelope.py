@@ -10,9 +10,8 @@ from typing import Final
 
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.content.cid import DAG_CBOR, Cid
-from ledger_protocol.errors import LimitError
 from ledger_protocol.fields import Fields
-from ledger_protocol.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
+from ledger_protocol.limits import MAX_ENVELOPE_BYTES
 from ledger_protocol.release.signing import Signature, decode_signatures, encode_signatures
 
 SCHEMA: Final = "fwledger/envelope/1"
@@ -26,12 +25,11 @@ class Envelope:
     signatures: tuple[Signature, ...] = ()
 
     def encode(self) -> bytes:
-        """Return the block; raise LimitError over 32 signatures."""
-        if len(self.signatures) > MAX_SIGNATURES:
-            raise LimitError("signatures", expected=f"at most {MAX_SIGNATURES}", got=len(self.signatures))
-        return dag_cbor.encode(
-            {"schema": SCHEMA, "manifest": self.manifest, "signatures": encode_signatures(self.signatures)}
-        )
+        """Return the block; raise ProtocolError for an envelope that `decode` would refuse."""
+        signatures = encode_signatures(self.signatures)
+        block = dag_cbor.encode({"schema": SCHEMA, "manifest": self.manifest, "signatures": signatures})
+        Envelope.decode(block)
+        return block
 
     @classmethod
     def decode(cls, block: bytes) -> Envelope:

@@ -261,7 +261,11 @@ def _load(spki: bytes) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
 
 
 def _spki_of(key: object) -> bytes:
-    """Return the canonical DER of a key object; other kinds are refused by `PublicKey` by name."""
+    """Return the canonical DER of a key object; `PublicKey` refuses other kinds by name."""
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        # Older versions of cryptography keep a compressed point compressed when they write the key.
+        point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        return _P256_HEAD[:-1] + point
     encoder = getattr(key, "public_bytes", None)
     if encoder is None:
         raise SignatureError("public key", expected=_ACCEPTED, got=type(key).__name__)

@@ -22,7 +22,11 @@ from ledger_protocol.errors import (
     TrustRootError,
 )
 from ledger_protocol.fields import Fields
-from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_SIGNATURES, MAX_TRUST_ROOT_BYTES
+from ledger_protocol.limits import (
+    MAX_ROOT_STEPS,
+    MAX_ROOTS_PASSED_OVER,
+    MAX_TRUST_ROOT_BYTES,
+)
 from ledger_protocol.release.root_document import (
     HeaderTrust,
     KeySet,
@@ -70,12 +74,11 @@ class SignedTrustRoot:
     signatures: tuple[Signature, ...] = ()
 
     def encode(self) -> bytes:
-        """Return the block."""
-        if len(self.signatures) > MAX_SIGNATURES:
-            raise LimitError("signatures", expected=f"at most {MAX_SIGNATURES}", got=len(self.signatures))
-        return dag_cbor.encode(
-            {"schema": SCHEMA, "document": self.document, "signatures": encode_signatures(self.signatures)}
-        )
+        """Return the block; raise ProtocolError for one that `decode` would refuse."""
+        signatures = encode_signatures(self.signatures)
+        block = dag_cbor.encode({"schema": SCHEMA, "document": self.document, "signatures": signatures})
+        SignedTrustRoot.decode(block)
+        return block
 
     @classmethod
     def decode(cls, block: bytes) -> SignedTrustRoot:
@@ -168,10 +171,9 @@ def walk(held: bytes, offered: Iterable[bytes], *, now_s: int | None) -> Walk:
             envelope = SignedTrustRoot.decode(signed)
             if _is_known(envelope, root, SignedTrustRoot.decode(newest).digest):
                 passed_over += 1
-                if passed_over > MAX_ROOT_STEPS:
-                    raise LimitError(
-                        "old trust roots offered", expected=f"at most {MAX_ROOT_STEPS}", got="more"
-                    )
+                if passed_over > MAX_ROOTS_PASSED_OVER:
+                    limit = f"at most {MAX_ROOTS_PASSED_OVER}"
+                    raise LimitError("old trust roots offered", expected=limit, got="more")
                 continue
             root = verify_next(signed, held=root, held_cid=Cid.of(DAG_CBOR, newest), now_s=None)
             newest = signed

@@ -120,6 +120,7 @@ class Repository:
         self.chain: list[Block] = []
         self.blocks: dict[Cid, bytes] = {}
         self.envelopes: dict[bytes, list[bytes]] = {}
+        self.publications: list[tuple[int, bytes, bytes, Cid]] = []  # block, channel, release, envelope
         self.first_block = 100
         root = TrustRoot(
             version=1,
@@ -266,6 +267,8 @@ class Repository:
         self.ledger_words[state.head_key(key)] = int.from_bytes(release.id, "big")
         self.ledger_words[state.word_key(key)] = made.encode()
         self.envelopes.setdefault(release.id, []).append(release.envelope_cid.to_bytes())
+        at = self.first_block + len(self.chain)
+        self.publications.append((at, key, release.id, release.envelope_cid))
 
     def halt(self, channel: str = "stable") -> None:
         key = state.word_key(channel_id(channel))

@@ -45,7 +45,7 @@ class MemoryLedger:
 
     def _answer_or_not(self) -> None:
         if self.down:
-            raise SourceUnreachable(f"{self.name} is down", reason=Reason.SOURCE_UNREACHABLE)
+            raise SourceUnreachable(f"{self.name} is down", reason=Reason.SOURCE_UNREACHABLE, hint="wake it")
 
 
 @dataclass
@@ -66,7 +66,7 @@ class MemoryBlocks:
         if self.before is not None:
             self.before(cid)
         if self.down:
-            raise SourceUnreachable(f"{self.name} is down", reason=Reason.CONTENT_UNAVAILABLE)
+            raise SourceUnreachable(f"{self.name} is down", reason=Reason.CONTENT_UNAVAILABLE, hint="wake it")
         block = self.lies.get(cid, self.blocks.get(cid))
         if block is None or cid in self.missing:
             raise BlockMissing(f"{self.name} lacks {cid}", reason=Reason.CONTENT_UNAVAILABLE)

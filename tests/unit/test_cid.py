@@ -46,7 +46,7 @@ def test_other_binary_forms_are_refused(data, what):
     ],
 )
 def test_other_text_forms_are_refused(text):
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError, match="text of CID"):
         Cid.parse(text)
 
 

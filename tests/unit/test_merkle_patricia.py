@@ -5,7 +5,7 @@ import rlp as reference
 from trie import HexaryTrie
 from trie.exceptions import BadTrieProof
 
-from ledger_protocol.errors import LimitError, ProofError
+from ledger_protocol.errors import LimitError, MalformedError, ProofError
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp, trie_builder
 from ledger_protocol.ledger.merkle_patricia import EMPTY_ROOT, MAX_NODES, NodeSet, get
@@ -196,3 +196,12 @@ def test_the_reference_also_refuses_what_we_call_missing():
         HexaryTrie.get_from_proof(
             trie.root_hash, keccak256(b"\5"), list(trie.get_proof(keccak256(b"\5")))[:1]
         )
+
+
+def test_a_trie_of_empty_values_is_not_built():
+    with pytest.raises(MalformedError):
+        trie_builder.build({b"a": b"1", b"b": b""}, key=b"a")
+
+
+def test_the_trie_of_nothing_has_the_empty_root():
+    assert trie_builder.build({}, key=b"a") == (EMPTY_ROOT, ())

@@ -268,6 +268,12 @@ def test_fewer_pinned_validators_than_the_least_are_refused():
     assert qbft.verify_seals(three.seal(), three.trust(min_validators=3)).number == 100
 
 
+def test_the_count_of_pinned_validators_is_bounded():
+    many = FOUR.trust().validators * 33
+    with pytest.raises(LimitError):
+        qbft.verify_seals(FOUR.seal(), QbftTrust(validators=many, min_validators=4))
+
+
 def test_no_pinned_validators_are_no_trust():
     with pytest.raises(QuorumError):
         qbft.verify_seals(FOUR.seal(), QbftTrust(validators=(), min_validators=0))

@@ -89,6 +89,13 @@ def test_trailing_and_missing_bytes_of_a_key_are_refused(key):
             PublicKey(encoded)
 
 
+@pytest.mark.parametrize(("key", "head"), [(ED_KEY, 12), (EC_KEY, 27)], ids=["ed25519", "p256"])
+def test_each_changed_byte_before_the_point_is_refused(key, head):
+    for at in range(head):
+        with pytest.raises(SignatureError):
+            PublicKey(key.spki[:at] + bytes((key.spki[at] ^ 1,)) + key.spki[at + 1 :])
+
+
 def test_a_point_off_the_curve_is_refused():
     with pytest.raises(SignatureError, match="on the curve"):
         PublicKey(EC_KEY.spki[:-1] + bytes((EC_KEY.spki[-1] ^ 1,)))
@@ -319,10 +326,16 @@ def test_a_flood_of_signatures_is_refused_unverified():
         check(signed(*SIGNERS) * 11)
 
 
+def test_as_many_signatures_as_an_envelope_holds_are_looked_at():
+    unknown = [Signature(bytes([n]) * 32, bytes(64)) for n in range(30)]
+    assert len(check(unknown + signed(SIGNERS[0], SIGNERS[1]))) == 2
+
+
 def test_a_flood_of_keys_is_refused():
-    many = public(*(ed25519_key(f"k{n}") for n in range(33)))
+    many = public(*SIGNERS, *(ed25519_key(f"k{n}") for n in range(30)))
     with pytest.raises(LimitError):
-        check([], keys=many)
+        check(signed(*SIGNERS), keys=many)
+    assert len(check(signed(*SIGNERS), keys=many[:32])) == 3
 
 
 def test_the_message_counts_what_was_offered():

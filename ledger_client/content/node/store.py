@@ -89,7 +89,7 @@ class BlockStore:
             try:
                 for cid, block in blocks:
                     _check(cid, block)
-                    if not self._holds(cid, block):
+                    if not group.has(self._file(cid)) and not self._holds(cid, block):
                         group.add(self._file(cid), block)
                         new += 1
                 group.commit()
@@ -152,7 +152,7 @@ class BlockStore:
     def __iter__(self) -> Iterator[Cid]:
         """The addresses of all blocks, as raw ones (the store does not know their codecs), in no order."""
         for file in self._files():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, ProtocolError):  # not a file of ours
                 yield Cid(RAW, base64.b32decode(file.name.upper() + "===="))
 
     def stat(self) -> StoreStat:
@@ -186,15 +186,25 @@ class BlockStore:
         return (self._pins / str(cid)).exists()
 
     def pins(self) -> tuple[Cid, ...]:
-        """All pinned roots, sorted."""
-        return tuple(sorted(Cid.parse(marker.name) for marker in self._pins.iterdir()))
+        """All pinned roots, sorted; StoreError for a marker that is none, since nobody can say what it
+        keeps.
+        """
+        try:
+            return tuple(sorted(Cid.parse(marker.name) for marker in self._pins.iterdir()))
+        except ProtocolError as error:
+            raise StoreError(
+                f"pins of the block store at {self.path}",
+                expected=error.expected,
+                got=error.got,
+                hint="remove that file",
+            ) from None
 
     def walk(self, root: Cid) -> Iterator[tuple[Address, bytes]]:
         """All blocks of the DAG at `root`, each once, parents first, verified (see `dag.walk`)."""
         return dag.walk(Address.of(root), self.get)
 
-    def collect_garbage(self) -> Iterator[Cid]:
-        """Remove and yield (as raw) every block that no pin reaches.
+    def collect_garbage(self) -> tuple[Cid, ...]:
+        """Remove every block that no pin reaches; return their addresses, as raw ones.
 
         Raises StoreBusyError while somebody writes. A pinned block that is missing or damaged does not stop
         it: all that its parents name and that is here stays.
@@ -203,11 +213,10 @@ class BlockStore:
             keep: set[bytes] = set()
             for root in self.pins():
                 self._mark(Address.of(root), keep)
-            for cid in self:
-                if cid.digest not in keep and self.delete(cid):
-                    yield cid
+            removed = tuple(cid for cid in self if cid.digest not in keep and self.delete(cid))
             for leftover in self._tmp.iterdir():  # no writer is alive: these are from a crash
                 leftover.unlink()
+            return removed
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -295,12 +304,17 @@ class _Group:
     def __init__(self, tmp: Path) -> None:
         self._tmp = tmp
         self._open: list[tuple[int, Path, Path]] = []
+        self._targets: set[Path] = set()
         self._size_bytes = 0
+
+    def has(self, target: Path) -> bool:
+        return target in self._targets
 
     def add(self, target: Path, block: bytes) -> None:
         temporary = self._tmp / secrets.token_hex(12)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._open.append((descriptor, temporary, target))
+        self._targets.add(target)
         view = memoryview(block)
         while view:
             view = view[os.write(descriptor, view) :]
@@ -311,16 +325,14 @@ class _Group:
     def commit(self) -> None:
         for descriptor, _, _ in self._open:
             os.fsync(descriptor)
-        shards = set()
+        shards = {target.parent for _, _, target in self._open}
+        new_shards = [shard for shard in shards if not shard.exists()]
+        for shard in new_shards:
+            shard.mkdir(exist_ok=True)
         for _, temporary, target in self._open:
-            if target.parent not in shards:
-                target.parent.mkdir(exist_ok=True)
-                shards.add(target.parent)
             temporary.replace(target)
-        for shard in sorted(shards):
-            _sync_directory(shard)
-        if shards:
-            _sync_directory(shards.pop().parent)
+        for directory in {*shards, *(shard.parent for shard in new_shards)}:
+            _sync_directory(directory)
         self._close()
 
     def discard(self) -> None:
@@ -332,6 +344,7 @@ class _Group:
         for descriptor, _, _ in self._open:
             os.close(descriptor)
         self._open.clear()
+        self._targets.clear()
         self._size_bytes = 0
 
 

@@ -1,0 +1,1 @@
+"""The main job on real input: three devices, two dead servers, one attacker, and an auditor."""

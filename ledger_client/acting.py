@@ -1,0 +1,52 @@
+"""From an act to a call: approvals of members gathered, their roles checked, the threshold met."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger_client.approvals import Approval, approve, gather
+from ledger_client.config import checksum_address
+from ledger_client.errors import NotTrustedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger_client.acts import Act
+    from ledger_client.ledger import Ledger
+    from ledger_client.network import Call
+    from ledger_client.signers import Account
+
+
+def carry_out(ledger: Ledger, act: Act, approvals: Sequence[Approval], *, account: Account) -> Call:
+    """The call that carries out an act. The paying account approves too, where it may and one more is needed.
+
+    Raises NotTrustedError for an approval by somebody without the role, NotEnoughApprovalsError under the
+    threshold.
+    """
+    threshold, role = ledger.threshold_of(act)
+    held = list(approvals)
+    for approval in held:
+        if role not in ledger.roles(approval.signer):
+            raise NotTrustedError(
+                f"{checksum_address(approval.signer)} may not approve {act.name}",
+                expected=f"a {role}",
+                got=", ".join(sorted(ledger.roles(approval.signer))) or "no role",
+            )
+    signers = {approval.signer for approval in held}
+    if len(signers) < threshold and account.address not in signers and role in ledger.roles(account.address):
+        held.append(approve(act, account))
+    return ledger.act(act, gather(held, act=act, threshold=threshold, members=f"{role}s"))
+
+
+def approve_as_member(ledger: Ledger, act: Act, account: Account) -> Approval:
+    """One member's approval, to be passed on as a file. Raises UsageError where the account lacks the
+    role.
+    """
+    _, role = ledger.threshold_of(act)
+    if role not in ledger.roles(account.address):
+        raise UsageError(
+            f"{account.text} may not approve {act.name}",
+            expected=f"a {role}",
+            got=", ".join(sorted(ledger.roles(account.address))) or "no role",
+        )
+    return approve(act, account)

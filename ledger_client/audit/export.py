@@ -1,0 +1,125 @@
+"""The history as NDJSON that proves itself: each line carries its evidence, and needs only the trust root to
+check.
+
+Lines, by `schema`: `fwledger/audit-receipt/1` (a proven receipt with its statements),
+`fwledger/audit-state/1` (the
+words at the end). Statements are there for people and other programs; a reader proves the evidence anew and
+never
+believes them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ledger_client.audit.collect import StateEvidence
+from ledger_client.audit.evidence import Evidence
+from ledger_client.audit.statements import Act, DeviceEvent
+from ledger_protocol.errors import LimitError, MalformedError
+from ledger_protocol.ledger.proof import LedgerProof
+from ledger_protocol.ledger.receipt_proof import ReceiptProof
+from ledger_protocol.limits import MAX_PROOF_BYTES, MAX_RECEIPT_PROOF_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ledger_client.audit.statements import Statement
+
+RECEIPT_SCHEMA = "fwledger/audit-receipt/1"
+STATE_SCHEMA = "fwledger/audit-state/1"
+# A line holds a proof and a transaction's input in hex, and the statements; inputs of batches are about 100
+# kB (bytes).
+MAX_LINE_BYTES = 2 * (MAX_PROOF_BYTES + MAX_RECEIPT_PROOF_BYTES) + (4 << 20)
+
+
+def receipt_line(evidence: Evidence, told: Iterable[Statement]) -> str:
+    """Give the line of one receipt, without the line's end."""
+    return _line(
+        {
+            "schema": RECEIPT_SCHEMA,
+            "statements": [statement_json(statement) for statement in told],
+            "proof": evidence.proof.encode().hex(),
+            "calldata": evidence.calldata.hex(),
+        }
+    )
+
+
+def state_line(state: StateEvidence, *, device: bytes | None) -> str:
+    """Give the line of a state proof: of the ledger's words, or of a device's."""
+    return _line(
+        {
+            "schema": STATE_SCHEMA,
+            "block": state.number,
+            "device": None if device is None else "0x" + device.hex(),
+            "proof": state.proof.encode().hex(),
+        }
+    )
+
+
+def read_lines(lines: Iterable[str]) -> Iterator[Evidence | tuple[StateEvidence, bytes | None]]:
+    """Give the evidence of an export: receipts, and states with the device that they are about.
+
+    Raises MalformedError or LimitError, naming the line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise LimitError(f"line {number}: too long", expected=f"at most {MAX_LINE_BYTES}", got=len(line))
+        try:
+            document = json.loads(line)
+            yield _evidence(document)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise MalformedError(
+                f"line {number}: not a line of an export",
+                expected=f"{RECEIPT_SCHEMA} or {STATE_SCHEMA}",
+                got=error,
+            ) from error
+
+
+def statement_json(statement: Statement) -> dict[str, Any]:
+    """Give a statement as JSON values: hashes and addresses as 0x hex, times in Unix s, labelled."""
+    place = {
+        "block": statement.place.block,
+        "transaction": statement.place.index,
+        "log": statement.place.log,
+        "ledger_time": statement.place.time,
+    }
+    if isinstance(statement, Act):
+        return {"statement": statement.name, **place, **{k: _json(v) for k, v in statement.fields.items()}}
+    return {"statement": "DeviceEvent", **place, **_event_json(statement)}
+
+
+def _event_json(event: DeviceEvent) -> dict[str, Any]:
+    return {
+        "device": _json(event.device),
+        "release": _json(event.release),
+        "sequence": event.sequence,
+        "kind": event.kind.name.lower(),
+        "device_time": event.device_time,
+        "detail": _json(event.detail),
+        "group": event.group,
+        "voted": event.voted,
+    }
+
+
+def _evidence(document: dict[str, Any]) -> Evidence | tuple[StateEvidence, bytes | None]:
+    if document["schema"] == RECEIPT_SCHEMA:
+        proof = ReceiptProof.decode(bytes.fromhex(document["proof"]))
+        return Evidence(proof, bytes.fromhex(document["calldata"]))
+    if document["schema"] == STATE_SCHEMA:
+        device = document["device"]
+        state = StateEvidence(int(document["block"]), LedgerProof.decode(bytes.fromhex(document["proof"])))
+        return state, None if device is None else bytes.fromhex(device.removeprefix("0x"))
+    raise ValueError(str(document["schema"])[:80])
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, tuple | list):
+        return [_json(item) for item in value]
+    return hex(value) if isinstance(value, int) and value > 1 << 53 else value
+
+
+def _line(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,129 @@
+"""What commands that publishers or governors approve have in common: rollouts, approval files, sending."""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so commands import it when they reach for the chain
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ledger_client.acts import Rollout
+from ledger_client.cli.app import PATH, App
+from ledger_client.config_file import replace_file
+from ledger_client.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ledger_client.acts import Act
+    from ledger_client.approvals import Approval
+    from ledger_client.network import Receipt
+
+_DEFAULT = Rollout()
+
+
+def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How a release spreads; `rollout_of` makes a Rollout of them."""
+    for option in reversed(
+        [
+            click.option("--immediate", is_flag=True, help="to all devices at once (security)"),
+            click.option(
+                "--initial-bps", type=int, metavar="BPS", help="share at once, in 1/10,000 [default: all]"
+            ),
+            click.option(
+                "--hold-hours", type=int, metavar="H", help="how long to hold that share [default: 0]"
+            ),
+            click.option(
+                "--ramp-hours", type=int, metavar="H", help="then to all in so many hours [default: 0]"
+            ),
+            click.option(
+                "--halt-bps", type=int, metavar="BPS", help="breaker: share of failures [default: 300]"
+            ),
+            click.option(
+                "--min-reports", type=int, metavar="N", help="breaker: fewest reports [default: 300]"
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def rollout_of(options: dict[str, Any]) -> Rollout | None:
+    """Take the rollout options out of `options`; None where none was given."""
+    names = ("immediate", "initial_bps", "hold_hours", "ramp_hours", "halt_bps", "min_reports")
+    given = {name: options.pop(name) for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    return Rollout(**given) if given else None
+
+
+def approval_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Approvals as files between people."""
+    for option in reversed(
+        [
+            click.option(
+                "--approval",
+                "approvals",
+                multiple=True,
+                type=PATH,
+                metavar="FILE",
+                help="a member's approval",
+            ),
+            click.option(
+                "--approve-only", type=PATH, metavar="FILE", help="write my approval to FILE, send nothing"
+            ),
+            click.option(
+                "--valid-hours",
+                type=click.IntRange(1, 24 * 365),
+                default=168,
+                show_default=True,
+                help="how long approvals made now count",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def settle(
+    app: App,
+    plan: Callable[[int, Rollout | None], Act],
+    *,
+    approvals: Sequence[Path],
+    approve_only: Path | None,
+    valid_hours: int,
+) -> Receipt | None:
+    """Make the act, and either write this member's approval (None) or carry it out.
+
+    `plan` is given deadline and rollout: those of the first approval file where there is one, so that all
+    approve the very same act.
+    """
+    from ledger_client.acting import approve_as_member, carry_out
+    from ledger_client.approvals import read_approval
+
+    held = [read_approval(path) for path in approvals]
+    if held:
+        first = held[0].act
+        act = plan(first["deadline"], first.rollout if "immediate" in dict(first.describe()) else None)
+    else:
+        act = plan(app.deadline(valid_hours), None)
+    if approve_only is not None:
+        write_approval(app, approve_as_member(app.ledger, act, app.account), approve_only)
+        return None
+    return app.send(carry_out(app.ledger, act, held, account=app.account))
+
+
+def write_approval(app: App, approval: Approval, path: Path) -> None:
+    """Write an approval file, and say what was approved."""
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="choose another name")
+    app.say(f"approved {approval.act.name} on chain {approval.act.chain_id}:")
+    app.say(*(f"  {name:<16} {text}" for name, text in approval.act.describe()))
+    replace_file(path, approval.encode())
+
+
+def approval_document(app: App, path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The result of a command that only approved."""
+    document = {"approval": str(path), "signer": app.account.text}
+    return document, [f"approval  {path}", f"by        {app.account.text}"]

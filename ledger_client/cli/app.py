@@ -1,0 +1,242 @@
+"""What all commands share: options, the configuration and what it opens, output, and asking before
+sending.
+"""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so commands import it when they reach for the chain
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ledger_client.config import Config, checksum_address, load_config
+from ledger_client.errors import ConfigError, DeclinedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ledger_client.journal import Journal
+    from ledger_client.ledger import Ledger
+    from ledger_client.network import Call, Network, Receipt
+    from ledger_client.signers import Account
+    from ledger_client.transactions import Prepared
+    from ledger_client.trust import HeldRoot
+
+PATH = click.Path(path_type=Path)
+
+EXIT_CODES = "Exit codes: 0 done, 1 not trusted or refused, 2 usage, 3 chain or content unreachable."
+
+
+class App:
+    """One run of a command: flags over environment over file, opened when first needed."""
+
+    def __init__(
+        self, *, config: Path | None, flags: dict[str, object], as_json: bool, quiet: bool, yes: bool
+    ) -> None:
+        self.config: Config = load_config(config, flags=flags)
+        self.as_json = as_json
+        self.quiet = quiet
+        self.yes = yes
+        self.transactions: list[dict[str, object]] = []
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The chain."""
+        from ledger_client.network import connect
+
+        return connect(self.config.chain)
+
+    @functools.cached_property
+    def account(self) -> Account:
+        """Who pays and approves."""
+        from ledger_client.signers import open_account
+
+        return open_account(self.config.account, chain_id=self.network.chain_id)
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """The configured ledger, after the pair and (where a trust root is at hand) its code hash were
+        checked.
+        """
+        from ledger_client.deploy import check_pair
+        from ledger_client.ledger import Ledger
+
+        address = self._address("ledger")
+        code_hash = None
+        if self.config.release.trust_root.exists():
+            reference = self.root.root.ledger
+            if reference.address == address and reference.chain_id == self.network.chain_id:
+                code_hash = reference.code_hash
+        check_pair(self.network, ledger=address, journal=self.config.chain.journal, code_hash=code_hash)
+        return Ledger(self.network, address)
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        """The journal of the configured ledger."""
+        from ledger_client.journal import Journal
+
+        return Journal(self.network, self.ledger.journal())
+
+    @functools.cached_property
+    def root(self) -> HeldRoot:
+        """The trust root of the configuration, its signatures checked."""
+        from ledger_client.trust import read_root
+
+        return read_root(self.config.release.trust_root)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether there is somebody to ask."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def say(self, *lines: str) -> None:
+        """Talk, on standard error."""
+        if not self.quiet:
+            for line in lines:
+                click.echo(line, err=True)
+
+    def emit(self, schema: str, document: dict[str, Any], lines: Iterable[str]) -> None:
+        """The result, on standard output: JSON with its schema id, or lines for people."""
+        if self.as_json:
+            full: dict[str, Any] = {"schema": f"fwledger/cli/{schema}/1", **document}
+            if self.transactions:
+                full["transactions"] = self.transactions
+            click.echo(json.dumps(full, indent=2))
+        else:
+            for line in lines:
+                click.echo(line)
+
+    def agree(self, prepared: Prepared) -> None:
+        """Show gas, cost and payer; go on only if told to."""
+        self.say(*prepared.lines())
+        if self.yes:
+            return
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise DeclinedError(
+                "nothing was sent: there is no terminal to ask at", hint="--yes sends without asking"
+            )
+        if not click.confirm("send it?", default=False, err=True):
+            raise DeclinedError("nothing was sent")
+
+    def send(self, call: Call) -> Receipt:
+        """Prepare, show, ask, send, wait."""
+        from ledger_client.transactions import ether, prepare, send
+
+        prepared = prepare(self.network, call, self.account)
+        self.agree(prepared)
+        receipt = send(self.network, prepared, self.account)
+        self.record(call.what, receipt)
+        self.say(
+            f"done     in block {receipt.block_number}, {receipt.gas_used:,} gas, {ether(receipt.cost)} ETH"
+        )
+        return receipt
+
+    def record(self, what: str, receipt: Receipt) -> None:
+        """Remember a transaction for the JSON result."""
+        self.transactions.append(
+            {
+                "act": what,
+                "transaction": "0x" + receipt.transaction.hex(),
+                "block": receipt.block_number,
+                "gas_used": receipt.gas_used,
+                "cost_wei": receipt.cost,
+                "payer": checksum_address(self.account.address),
+            }
+        )
+
+    def deadline(self, hours: int = 168) -> int:
+        """Until when approvals made now count: hours after the newest block (Unix seconds)."""
+        return self.network.block_time() + hours * 3600
+
+    def channel_name(self, channel: bytes) -> str:
+        """A channel's name where the configuration knows it, else the start of its id."""
+        from ledger_protocol.release.manifest import channel_id
+
+        known = {channel_id(name): name for name in self.config.release.channels}
+        return known.get(channel, "0x" + channel.hex())
+
+    def remember_channel(self, name: str) -> None:
+        """Keep a channel's name in fwledger.toml: the ledger knows only its hash."""
+        from ledger_client.config_file import set_values
+
+        channels = self.config.release.channels
+        if name not in channels and self.config.path is not None:
+            set_values(self.config.path, {"release.channels": [*channels, name]})
+
+    def _address(self, key: str) -> bytes:
+        found: bytes | None = getattr(self.config.chain, key)
+        if found is None:
+            raise ConfigError(
+                f"no {key} is configured",
+                hint="`fwledger deploy` writes chain.ledger and chain.journal to fwledger.toml",
+            )
+        return found
+
+
+def command(example: str, *, sends: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that all commands take; the function gets the App first. `sends` adds the paying account and
+    --yes.
+
+    `example` is shown in --help as it would be typed.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(**options: Any) -> Any:
+            flags = {
+                "chain.rpc": list(options.pop("rpc")) or None,
+                "account.keystore": options.pop("keystore", None),
+                "account.password_file": options.pop("password_file", None) if sends else None,
+                "account.dev_account": options.pop("dev_account", None),
+            }
+            app = App(
+                config=options.pop("config"),
+                flags=flags,
+                as_json=options.pop("as_json"),
+                quiet=options.pop("quiet"),
+                yes=options.pop("yes", False),
+            )
+            return function(app, **options)
+
+        wrapped: Callable[..., Any] = run
+        wrapped.__doc__ = (
+            f"{function.__doc__}\n\n    \b\n    Example:\n      {example}\n\n    {EXIT_CODES}\n    "
+        )
+        shared = [
+            click.option(
+                "--config", type=PATH, metavar="FILE", help="fwledger.toml to read [default: ./fwledger.toml]"
+            ),
+            click.option(
+                "--rpc", multiple=True, metavar="URL", help="RPC node, in order of preference; repeatable"
+            ),
+            click.option("--json", "as_json", is_flag=True, help="print the result as JSON with a schema id"),
+            click.option("--quiet", is_flag=True, help="no talk on standard error"),
+        ]
+        if sends:
+            shared += [
+                click.option(
+                    "--keystore", type=PATH, metavar="FILE", help="v3 keystore of the account that pays"
+                ),
+                click.option("--password-file", type=PATH, metavar="FILE", help="its password, mode 0600"),
+                click.option(
+                    "--dev-account", type=int, metavar="N", help="n-th account of a development chain instead"
+                ),
+                click.option(
+                    "--yes", is_flag=True, help="send without asking; gas and cost are shown anyway"
+                ),
+            ]
+        for option in reversed(shared):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def short(digest: bytes) -> str:
+    """The first 16 hex digits, for tables."""
+    return digest.hex()[:16]

@@ -1,0 +1,303 @@
+"""`fwledger audit`: the history, its proofs, and evidence for others. Needs no key and no account."""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so it is imported when a node is asked
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from ledger_client.cli.app import App, command
+from ledger_client.errors import EXIT_NOT_TRUSTED, NotTrustedError, UsageError
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from ledger_client.audit.history import History
+    from ledger_client.audit.timeline import Row
+    from ledger_client.audit.trust import TrustHistory
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+# A line of progress at most this often where there is no terminal (s).
+_PROGRESS_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Where the history comes from, and what it is checked against."""
+
+    trust: TrustHistory
+    export: Path | None
+
+
+def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option(
+            "--fingerprint", metavar="HEX", help="what the first trust root's document must hash to (SHA-256)"
+        ),
+        click.option(
+            "--from", "export", type=_FILE, metavar="FILE", help="read an export instead of asking a node"
+        ),
+        click.option(
+            "--trust-root",
+            "roots",
+            multiple=True,
+            required=True,
+            type=_FILE,
+            metavar="FILE",
+            help="the first trust root, then later ones in order; repeatable",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group()
+def audit() -> None:
+    """Prove what was released and what devices did, from any RPC node and a trust root."""
+
+
+@audit.command()
+@command(
+    "fwledger audit timeline --trust-root trust-root.cbor --device 0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+)
+@_with_inputs
+@click.option("--device", metavar="0xADDRESS", help="only what is about this device")
+@click.option("--release", metavar="HEX", help="only what is about this release id")
+@click.option(
+    "--gateway",
+    "gateways",
+    multiple=True,
+    metavar="URL",
+    help="where to look up versions and reports",
+)
+@click.option("--channel", "channels", multiple=True, metavar="NAME", help="a channel's name")
+def timeline(
+    app: App,
+    device: str | None,
+    release: str | None,
+    gateways: tuple[str, ...],
+    channels: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Tell the history, each line proved, with the ledger's time and the device's own. Exits with 1 where
+    something
+    does not hold or is missing.
+    """
+    from device_verifier.sources.gateway import GatewayBlocks
+    from ledger_client.audit.names import GatewayNames
+    from ledger_client.audit.timeline import rows, standings
+
+    wanted_device = _octets(device, 20, "--device")
+    wanted_release = _octets(release, 32, "--release")
+    history = _prove(app, _inputs(app, given))
+    names = GatewayNames(
+        [GatewayBlocks(url) for url in gateways], channels=[*channels, *app.config.release.channels]
+    )
+    for published in history.releases:  # a manifest names its channels, which earlier rows may need
+        names.release(published)
+    told = rows(history, names=names, device=wanted_device, release=wanted_release)
+    stands = [
+        standing
+        for standing in standings(history, names=names)
+        if wanted_device in (None, standing.device) and wanted_release in (None, standing.release)
+    ]
+    lines = [_row_text(row) for row in told]
+    if stands:
+        lines += ["", "last statement of each device about each release of its channel"]
+        lines += [f"  0x{s.device.hex()}  {names.release(s.release)}: {s.text}" for s in stands]
+    document = {
+        "rows": [_row_json(row) for row in told],
+        "standings": [
+            {"device": "0x" + s.device.hex(), "release": "0x" + s.release.hex(), "last_statement": s.text}
+            for s in stands
+        ],
+    }
+    app.emit("audit-timeline", {**document, **_verdict_json(history)}, lines)
+    _finish(app, history)
+
+
+@audit.command()
+@command("fwledger audit verify --trust-root trust-root.cbor --from history.ndjson")
+@_with_inputs
+def verify(app: App, **given: Any) -> None:
+    """Prove every line again: seals, receipt and state proofs, signatures, event chains. Names what is
+    missing, and
+    exits with 1 then.
+    """
+    history = _prove(app, _inputs(app, given))
+    findings = [{"verdict": f.verdict, "where": f.where, "what": f.what} for f in history.findings]
+    lines = [f"{f.verdict:<6} {f.where}: {f.what}" for f in history.findings]
+    app.emit("audit-verify", {"findings": findings, **_verdict_json(history)}, lines)
+    _finish(app, history)
+
+
+@audit.command("export")
+@command("fwledger audit export --trust-root trust-root.cbor --output history.ndjson")
+@_with_inputs
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="else standard output",
+)
+def export_command(app: App, output: Path | None, **given: Any) -> None:
+    """Write the history with its evidence, one JSON line a transaction: anybody can prove it offline."""
+    inputs = _inputs(app, given)
+    if inputs.export is not None:
+        raise UsageError("--from names an export already", hint="leave it out to make one from a node")
+    with _output(output) as out:
+        history = _prove(app, inputs, write=lambda line: print(line, file=out))
+    _finish(app, history)
+
+
+def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
+    from ledger_client.audit.trust import TrustHistory
+
+    first, *later = [_read_root(path) for path in given["roots"]]
+    fingerprint = _octets(given["fingerprint"], 32, "--fingerprint")
+    try:
+        trust = TrustHistory.open(first, later=later, fingerprint=fingerprint)
+    except ProtocolError as error:
+        raise NotTrustedError(f"trust root: {error}", hint=error.hint) from error
+    if fingerprint is None:
+        app.say(f"note: trust root {trust.digests[0].hex()} is taken as given; --fingerprint compares it")
+    return _Inputs(trust, given["export"])
+
+
+def _read_root(path: Path) -> bytes:
+    if path.stat().st_size > MAX_TRUST_ROOT_BYTES:
+        raise UsageError(
+            f"{path}: no trust root",
+            expected=f"at most {MAX_TRUST_ROOT_BYTES} bytes",
+            got=path.stat().st_size,
+        )
+    return path.read_bytes()
+
+
+def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = None) -> History:
+    from ledger_client.audit.session import audit_export, audit_live
+    from ledger_client.network import Network
+
+    if inputs.export is not None:
+        with inputs.export.open(encoding="utf-8", errors="replace") as lines:
+            try:
+                return audit_export(lines, inputs.trust)
+            except ProtocolError as error:
+                raise NotTrustedError(f"{inputs.export}: {error}", hint=error.hint) from error
+    chain = app.config.chain
+    network = Network(
+        chain.rpc,
+        chain_id=inputs.trust.newest.ledger.chain_id,
+        timeout_s=chain.timeout_s,
+        receipt_timeout_s=chain.receipt_timeout_s,
+    )
+    try:
+        with _progress(app) as progress:
+            return audit_live(network, inputs.trust, progress=progress, export=write)
+    finally:
+        network.close()
+
+
+@contextmanager
+def _progress(app: App) -> Iterator[Callable[[int, int], None] | None]:
+    if app.quiet:
+        yield None
+        return
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("proving", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last_s = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s >= _PROGRESS_EVERY_S:
+            last_s = time.monotonic()
+            app.say(f"proving: block {done} of {total}")
+
+    yield say
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with path.open("w", encoding="utf-8") as out:
+        yield out
+
+
+def _finish(app: App, history: History) -> None:
+    from ledger_client.audit.history import Verdict
+
+    troubles = [finding for finding in history.findings if finding.verdict != Verdict.PROVED]
+    counts = _verdict_json(history)
+    app.say(*(f"{f.verdict}: {f.where}: {f.what}" for f in troubles))
+    app.say(
+        f"{counts['statements']} statements up to block {history.last_block} ({_when(history.last_time)}): "
+        f"{counts['proved']} checks proved, {len(counts['gaps'])} gaps, {len(counts['wrong'])} wrong"
+    )
+    if troubles or not history.findings:
+        raise SystemExit(EXIT_NOT_TRUSTED)
+
+
+def _verdict_json(history: History) -> dict[str, Any]:
+    from ledger_client.audit.history import Verdict
+
+    return {
+        "block": history.last_block,
+        "ledger_time": history.last_time,
+        "statements": len(history.statements),
+        "proved": sum(f.verdict == Verdict.PROVED for f in history.findings),
+        "gaps": [f"{f.where}: {f.what}" for f in history.findings if f.verdict == Verdict.GAP],
+        "wrong": [f"{f.where}: {f.what}" for f in history.findings if f.verdict == Verdict.WRONG],
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "block": row.block,
+        "ledger_time": row.ledger_time,
+        "device_time": row.device_time,
+        "who": row.who,
+        "what": row.what,
+        "release": None if row.release is None else "0x" + row.release.hex(),
+        "text": row.text,
+    }
+
+
+def _row_text(row: Row) -> str:
+    device_time = f"device {_when(row.device_time)}" if row.device_time is not None else ""
+    who = row.who if len(row.who) <= 20 else f"{row.who.split('0x')[0]}0x{row.who.split('0x')[1][:8]}"
+    return f"ledger {_when(row.ledger_time)}  {device_time:<27}  {who:<18}  {row.what:<14}  {row.text}"
+
+
+def _when(time_s: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(time_s))
+
+
+def _octets(text: str | None, size: int, flag: str) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        octets = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        octets = b""
+    if len(octets) != size:
+        raise UsageError(flag, expected=f"{size} bytes of hex", got=text[:80])
+    return octets

@@ -1,0 +1,301 @@
+"""`fwledger release`: what speaks to the ledger: approve, publish, show, list, revoke."""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so commands import it when they reach for the chain
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ledger_client.cli.acts import (
+    approval_document,
+    approval_options,
+    rollout_of,
+    rollout_options,
+    settle,
+    write_approval,
+)
+from ledger_client.cli.app import PATH, App, command, short
+from ledger_client.cli.progress import Progress
+from ledger_client.cli.words import read_release_id, release_lines, release_of, utc
+from ledger_client.errors import DeclinedError, NotTrustedError, UsageError
+
+if TYPE_CHECKING:
+    from ledger_client.acts import Act, Rollout
+    from ledger_client.releases import Release
+
+
+@click.command("approve")
+@command("fwledger release approve releases/1.2.0 --channel stable --out bob.approval", sends=True)
+@click.argument("source", type=PATH, metavar="FOLDER|APPROVAL")
+@click.option("--channel", help="with a FOLDER: the channel to publish on")
+@click.option(
+    "--release", "folder", type=PATH, metavar="FOLDER", help="with an APPROVAL: the release that it must name"
+)
+@click.option(
+    "--valid-hours",
+    type=click.IntRange(1, 24 * 365),
+    default=168,
+    show_default=True,
+    help="how long it counts",
+)
+@click.option("--out", required=True, type=PATH, metavar="FILE", help="the approval to pass on")
+@rollout_options
+def approve(
+    app: App,
+    source: Path,
+    channel: str | None,
+    folder: Path | None,
+    valid_hours: int,
+    out: Path,
+    **options: Any,
+) -> None:
+    """Approve a publication, or any act in another member's approval file, as EIP-712 typed data.
+
+    The first approver gives the release's FOLDER and the rollout; the others give the first one's APPROVAL
+    and sign the very same act. `release publish --approval ...` carries it out.
+    """
+    from ledger_client.acting import approve_as_member
+    from ledger_client.acts import Rollout
+    from ledger_client.approvals import read_act
+    from ledger_client.releases import load_release, plan_publication, verify
+
+    rollout = rollout_of(options)
+    if source.is_dir():
+        if channel is None:
+            raise UsageError("which channel?", hint="--channel NAME")
+        act = plan_publication(
+            app.ledger,
+            load_release(source),
+            root=app.root.root,
+            channel=channel,
+            rollout=rollout or Rollout(),
+            deadline=app.deadline(valid_hours),
+        )
+    else:
+        if rollout is not None or channel is not None:
+            raise UsageError("an approval file says channel and rollout already")
+        act = read_act(source)
+        if folder is not None:
+            found = load_release(folder)
+            verify(found, root=app.root.root)
+            if act.name != "Publish" or act["release"] != found.id:
+                raise NotTrustedError(
+                    f"{source} is not about {folder}", expected=found.id.hex(), got=act.describe()[0][1]
+                )
+        app.say(f"{act.name}:", *(f"  {name:<16} {text}" for name, text in act.describe()))
+        _ask(app, "approve this?")
+    write_approval(app, approve_as_member(app.ledger, act, app.account), out)
+    app.emit("release-approve", *approval_document(app, out))
+
+
+@click.command("publish")
+@command(
+    "fwledger release publish releases/1.2.0 --channel stable --initial-bps 500 --ramp-hours 72",
+    sends=True,
+)
+@click.argument("folder", type=PATH)
+@click.option("--channel", required=True, help="the channel's name")
+@rollout_options
+@approval_options
+def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
+    """Push a release to IPFS and make it the head of a channel, in one transaction.
+
+    Signatures, channel, sequence numbers and approvals are checked before anything is sent anywhere.
+    """
+    from ledger_client.acts import Rollout
+    from ledger_client.content.ipfs import IpfsClient
+    from ledger_client.content.node.store import BlockStore
+    from ledger_client.publishing import push_release, release_bytes
+    from ledger_client.releases import load_release, plan_publication
+
+    found = load_release(folder)
+    given = rollout_of(options)
+    if given is not None and options["approvals"]:
+        raise UsageError("the approvals say the rollout already")
+    pushed: list[str] = []
+
+    def plan(deadline: int, approved: Rollout | None) -> Act:
+        rollout = approved or given or Rollout()
+        act = plan_publication(
+            app.ledger, found, root=app.root.root, channel=channel, rollout=rollout, deadline=deadline
+        )
+        if options["approve_only"] is None:
+            # Content first: devices that learn of the head a second later must find its blocks.
+            store = BlockStore(app.config.release.blocks)
+            with (
+                IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s) as client,
+                Progress(app, f"pushing {found.manifest.version} to IPFS", release_bytes(found)) as progress,
+            ):
+                pushed.append(str(push_release(client, store, found, progress=progress)))
+        return act
+
+    receipt = settle(app, plan, **options)
+    if receipt is None:
+        app.emit("release-publish", *approval_document(app, options["approve_only"]))
+        return
+    app.remember_channel(channel)
+    document = {
+        "release": "0x" + found.id.hex(),
+        "channel": channel,
+        "sequence": found.manifest.sequence,
+        "envelope": pushed[0],
+        "block": receipt.block_number,
+    }
+    app.emit(
+        "release-publish",
+        document,
+        [
+            f"release   {found.id.hex()}",
+            f"channel   {channel}",
+            f"envelope  {pushed[0]}",
+            f"block     {receipt.block_number}",
+        ],
+    )
+
+
+@click.command("show")
+@command("fwledger release show releases/1.2.0")
+@click.argument("release", metavar="FOLDER|ID")
+def show(app: App, release: str) -> None:
+    """Show a release: what it is, who signed it, and what the ledger says of it. By ID it is fetched from
+    IPFS.
+    """
+    from ledger_client.releases import load_release, signers_of
+
+    found = load_release(Path(release)) if Path(release).exists() else _fetch(app, read_release_id(release))
+    root = app.root.root
+    good, others = signers_of(found, root.release_keys.keys)
+    threshold = root.release_keys.threshold
+    revocation = app.ledger.revoked(found.id)
+    published = list(
+        app.ledger.publications(
+            from_block=app.config.chain.from_block, to_block=app.network.block_number(), release=found.id
+        )
+    )
+    channels = {app.channel_name(p.channel): p for p in published}
+    heads = [name for name, p in channels.items() if app.ledger.head(p.channel) == found.id]
+    document = {
+        "release": "0x" + found.id.hex(),
+        "version": found.manifest.version,
+        "sequence": found.manifest.sequence,
+        "security_version": found.manifest.security_version,
+        "channels": list(found.manifest.channels),
+        "signers": [key.key_id.hex() for key in good],
+        "threshold": threshold,
+        "signed": len(good) >= threshold,
+        "published_on": list(channels),
+        "head_of": heads,
+        "revoked": None
+        if revocation is None
+        else {"time": revocation.time, "reason": revocation.reason, "mandatory": revocation.mandatory},
+    }
+    lines = [
+        *release_lines(found),
+        f"signed      by {len(good)} of {len(root.release_keys.keys)} release keys, {threshold} needed"
+        + (f"; {others} other signatures" if others else ""),
+        *(f"            {key.key_id.hex()}" for key in good),
+        f"published   {', '.join(channels) or 'nowhere'}"
+        + (f"; head of {', '.join(heads)}" if heads else ""),
+        "revoked     no"
+        if revocation is None
+        else f"revoked     {utc(revocation.time)}, reason {revocation.reason}"
+        + (", mandatory" if revocation.mandatory else ""),
+    ]
+    app.emit("release-show", document, lines)
+
+
+@click.command("list")
+@command("fwledger release list --channel stable")
+@click.option("--channel", help="only this channel's")
+def list_releases(app: App, channel: str | None) -> None:
+    """List publications, oldest first, from the ledger's log."""
+    from ledger_protocol.release.manifest import channel_id
+
+    found = app.ledger.publications(
+        from_block=app.config.chain.from_block,
+        to_block=app.network.block_number(),
+        channel=channel_id(channel) if channel else None,
+    )
+    rows = [
+        {
+            "channel": app.channel_name(one.channel),
+            "sequence": one.word.sequence,
+            "security_version": one.word.security_version,
+            "release": "0x" + one.release.hex(),
+            "published_at": one.word.published_at,
+            "block": one.log.block_number,
+            "head": app.ledger.head(one.channel) == one.release,
+            "revoked": app.ledger.revoked(one.release) is not None,
+        }
+        for one in found
+    ]
+    lines = [
+        f"{row['channel']:<12} {row['sequence']:>6}  {str(row['release'])[2:18]}  "
+        f"{utc(int(str(row['published_at'])))}{'  head' * bool(row['head'])}{'  revoked' * bool(row['revoked'])}"
+        for row in rows
+    ]
+    app.emit("release-list", {"publications": rows}, lines or ["nothing was published yet"])
+
+
+@click.command("revoke")
+@command("fwledger release revoke releases/1.2.0 --reason 7 --mandatory", sends=True)
+@click.argument("release", metavar="FOLDER|ID")
+@click.option(
+    "--reason", type=click.IntRange(0, 65535), default=0, show_default=True, help="your own code, for the log"
+)
+@click.option("--mandatory", is_flag=True, help="devices that run it must leave it at once; needs publishers")
+@approval_options
+def revoke(app: App, release: str, reason: int, mandatory: bool, **options: Any) -> None:
+    """Revoke a release, for ever. A guardian alone stops new installs; publishers may make it mandatory."""
+    target = release_of(release)
+    alone = not (mandatory or options["approvals"] or options["approve_only"])
+    if alone and "guardian" in app.ledger.roles(app.account.address):
+        app.send(app.ledger.revoke(target, reason))
+    else:
+
+        def plan(deadline: int, _: Rollout | None) -> Act:
+            return app.ledger.new_act(
+                "Revoke", release=target, reason=reason, mandatory=mandatory, deadline=deadline
+            )
+
+        if settle(app, plan, **options) is None:
+            app.emit("release-revoke", *approval_document(app, options["approve_only"]))
+            return
+    document = {"release": "0x" + target.hex(), "reason": reason, "mandatory": mandatory}
+    app.emit("release-revoke", document, [f"revoked  {target.hex()}" + ("  mandatory" if mandatory else "")])
+
+
+COMMANDS = (approve, publish, show, list_releases, revoke)
+
+
+def _fetch(app: App, wanted: bytes) -> Release:
+    """A published release from the configured IPFS node, by the envelope that its log hints at."""
+    from ledger_client.content.ipfs import IpfsClient
+    from ledger_client.publishing import envelope_hint
+    from ledger_client.releases import Release, merge
+    from ledger_protocol.content.cid import DAG_CBOR, Cid
+    from ledger_protocol.release.envelope import Envelope
+    from ledger_protocol.release.manifest import Manifest
+
+    published = list(
+        app.ledger.publications(
+            from_block=app.config.chain.from_block, to_block=app.network.block_number(), release=wanted
+        )
+    )
+    if not published:
+        raise UsageError(f"release {short(wanted)} was never published here", hint="give its folder instead")
+    with IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s) as client:
+        block = client.get_block(Cid(DAG_CBOR, wanted))
+        envelope = Envelope.decode(client.get_block(envelope_hint(published[-1].envelope)))
+    return merge(Release(block, Manifest.decode(block), envelope), [])
+
+
+def _ask(app: App, question: str) -> None:
+    """A person's yes, unless --yes said it already."""
+    if app.yes:
+        return
+    if not app.interactive or not click.confirm(question, default=False, err=True):
+        raise DeclinedError("nothing was approved", hint="--yes approves without asking")

@@ -1,0 +1,55 @@
+"""Which transactions may wait for a block: the rules that a node checks before it keeps one, in geth's
+words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_chain.errors import InvalidTransaction
+from local_chain.forks import Fork
+from local_chain.headers import Header, next_base_fee
+from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, SET_CODE, Transaction
+
+if TYPE_CHECKING:
+    from local_chain.genesis import Genesis
+    from local_chain.tries import Account
+
+_FIRST_FORK_OF_TYPE = {ACCESS_LIST: Fork.BERLIN, DYNAMIC_FEE: Fork.LONDON, SET_CODE: Fork.PRAGUE}
+
+
+def check_admission(
+    transaction: Transaction, *, genesis: Genesis, head: Header, sender: Account, least_gas: int
+) -> None:
+    """Raise InvalidTransaction unless ``transaction`` can be mined on top of ``head``, now or once its turn
+    comes.
+
+    ``sender`` is its sender's account at the head, ``least_gas`` its intrinsic gas.
+    """
+    first_fork = _FIRST_FORK_OF_TYPE.get(transaction.type, Fork.BERLIN)
+    if genesis.fork < first_fork:
+        raise InvalidTransaction(
+            f"transaction type not supported: type {transaction.type} needs {first_fork.label}, "
+            f"this chain runs {genesis.fork.label}"
+        )
+    if transaction.chain_id not in (None, genesis.chain_id):
+        raise InvalidTransaction(f"invalid chain id: expected {genesis.chain_id}, got {transaction.chain_id}")
+    if transaction.gas > head.gas_limit:
+        raise InvalidTransaction(
+            f"exceeds block gas limit: have {transaction.gas}, want at most {head.gas_limit}"
+        )
+    if transaction.gas < least_gas:
+        raise InvalidTransaction(f"intrinsic gas too low: have {transaction.gas}, want {least_gas}")
+    if transaction.nonce < sender.nonce:
+        raise InvalidTransaction(f"nonce too low: next nonce {sender.nonce}, tx nonce {transaction.nonce}")
+    base_fee = next_base_fee(head)
+    if base_fee is not None and transaction.max_fee < base_fee:
+        raise InvalidTransaction(
+            "max fee per gas less than block base fee: "
+            f"maxFeePerGas: {transaction.max_fee}, baseFee: {base_fee}"
+        )
+    cost = transaction.value + transaction.gas * transaction.max_fee
+    if sender.balance < cost:
+        raise InvalidTransaction(
+            f"insufficient funds for gas * price + value: have {sender.balance} want {cost}"
+        )

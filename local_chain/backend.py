@@ -1,0 +1,315 @@
+"""The only module that knows py-evm: it executes transactions and calls on a state, and nothing else.
+
+py-evm is archived. Everything around it (blocks, tries, pool, RPC) is ours, so another EVM takes its place
+by giving these three: ``Backend``, ``Execution`` and the outcome that they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from eth.db.atomic import AtomicDB
+from eth.db.backends.base import BaseDB
+from eth.exceptions import (
+    ContractCreationCollision,
+    InsufficientFunds,
+    InvalidInstruction,
+    InvalidJumpDestination,
+    OutOfGas,
+    Revert,
+    StackDepthLimit,
+    VMError,
+    WriteProtection,
+)
+from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.berlin import BerlinVM
+from eth.vm.forks.cancun import CancunVM
+from eth.vm.forks.london import LondonVM
+from eth.vm.forks.paris import ParisVM
+from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.shanghai import ShanghaiVM
+from eth.vm.spoof import SpoofTransaction
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.exceptions import ValidationError
+
+from local_chain.errors import InvalidTransaction
+from local_chain.forks import Fork
+from local_chain.headers import EMPTY_TRIE_ROOT
+from local_chain.receipts import Log
+from local_chain.transactions import LEGACY, AccessList, Transaction
+
+_VMS: Mapping[Fork, Any] = {
+    Fork.BERLIN: BerlinVM,
+    Fork.LONDON: LondonVM,
+    Fork.PARIS: ParisVM,
+    Fork.SHANGHAI: ShanghaiVM,
+    Fork.CANCUN: CancunVM,
+    Fork.PRAGUE: PragueVM,
+}
+# geth's words, by which client libraries tell the errors apart.
+_ERROR_TEXTS: tuple[tuple[type[VMError], str], ...] = (
+    (Revert, "execution reverted"),
+    (OutOfGas, "out of gas"),
+    (InvalidInstruction, "invalid opcode"),
+    (InvalidJumpDestination, "invalid jump destination"),
+    (InsufficientFunds, "insufficient balance for transfer"),
+    (WriteProtection, "write protection"),
+    (StackDepthLimit, "max call depth exceeded"),
+    (ContractCreationCollision, "contract address collision"),
+)
+
+
+class NodeTable(Protocol):
+    """Where the state's nodes and codes are kept by hash."""
+
+    def __getitem__(self, key: bytes) -> bytes: ...
+
+    def __setitem__(self, key: bytes, value: bytes) -> None: ...
+
+    def __contains__(self, key: object) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a contract can see of its block; ``ancestors`` gives block hashes from the parent downwards."""
+
+    number: int
+    timestamp: int
+    coinbase: bytes
+    gas_limit: int
+    base_fee: int | None
+    difficulty: int
+    mix_hash: bytes
+    ancestors: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is
+    checked.
+    """
+
+    sender: bytes
+    to: bytes | None
+    data: bytes
+    value: int
+    gas: int
+    access_list: AccessList = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended; ``error`` is None on success and ``reverted`` tells a REVERT from other ends.
+
+    ``gas_used`` is after refunds, ``gas_refunded`` what they gave back.
+    """
+
+    gas_used: int
+    gas_refunded: int
+    output: bytes
+    error: str | None
+    reverted: bool
+    logs: tuple[Log, ...]
+
+
+class Execution(Protocol):
+    """A state being changed by the transactions of one block."""
+
+    def apply(self, transaction: Transaction, *, gas_before: int) -> Outcome:
+        """Execute one; InvalidTransaction, with the state unchanged, when no block may hold it here."""
+        ...
+
+    def finish(self) -> bytes:
+        """Write the state's nodes and return its root."""
+        ...
+
+
+class Backend(Protocol):
+    """An EVM over a table of state nodes."""
+
+    def genesis_state(self, balances: Mapping[bytes, int]) -> bytes:
+        """The root of a state that holds only these balances, in wei."""
+        ...
+
+    def begin(self, state_root: bytes, environment: Environment) -> Execution:
+        """Start a block on a state."""
+        ...
+
+    def call(self, state_root: bytes, environment: Environment, call: Call) -> Outcome:
+        """Run a message on a state and forget what it changed."""
+        ...
+
+    def intrinsic_gas(self, transaction: Transaction) -> int:
+        """The least gas with which the transaction is valid."""
+        ...
+
+
+class PyEvm:
+    """``Backend`` by py-evm, for one chain id and one fork."""
+
+    def __init__(self, nodes: NodeTable, *, chain_id: int, fork: Fork) -> None:
+        self._db = AtomicDB(_NodeDb(nodes))
+        self._vm = _VMS[fork]
+        self._builder = self._vm.get_transaction_builder()
+        self._chain_id = chain_id
+        self._fork = fork
+
+    def genesis_state(self, balances: Mapping[bytes, int]) -> bytes:
+        """See ``Backend``."""
+        nowhere = Environment(0, 0, bytes(20), 0, 0, 1, bytes(32), lambda: iter(()))
+        state = self._state(EMPTY_TRIE_ROOT, nowhere)
+        for address, balance in balances.items():
+            state.set_balance(address, balance)
+        state.persist()
+        return bytes(state.state_root)
+
+    def begin(self, state_root: bytes, environment: Environment) -> Execution:
+        """See ``Backend``."""
+        return _PyEvmExecution(self._vm, self._builder, self._state(state_root, environment))
+
+    def call(self, state_root: bytes, environment: Environment, call: Call) -> Outcome:
+        """See ``Backend``."""
+        state = self._state(state_root, environment)
+        # A call costs nothing and tips nobody, whatever the block's base fee.
+        state.get_gas_price = lambda _transaction: 0
+        state.get_tip = lambda _transaction: 0
+        nonce = state.get_nonce(call.sender)
+        to, access = call.to or b"", [(address, list(slots)) for address, slots in call.access_list]
+        unsigned = self._builder.new_unsigned_access_list_transaction(
+            self._chain_id, nonce, 0, call.gas, to, call.value, call.data, access
+        )
+        transaction = SpoofTransaction(unsigned, from_=call.sender)
+        executor = state.get_transaction_executor()
+        try:
+            message = executor.build_evm_message(transaction)
+            computation = executor.build_computation(message, transaction)
+        except VMError as error:
+            return Outcome(call.gas, 0, b"", _error_text(error), reverted=False, logs=())
+        executor.finalize_computation(transaction, computation)
+        return _outcome(self._vm, transaction, computation)
+
+    def intrinsic_gas(self, transaction: Transaction) -> int:
+        """See ``Backend``."""
+        gas = (
+            int(_native(self._builder, transaction).intrinsic_gas)
+            if transaction.raw
+            else self._unsigned_gas(transaction)
+        )
+        if self._fork >= Fork.PRAGUE:  # EIP-7623: ten gas a token, four tokens a non-zero byte, is the floor
+            zeros = transaction.data.count(0)
+            gas = max(gas, 21_000 + 10 * (zeros + 4 * (len(transaction.data) - zeros)))
+        return gas
+
+    def _unsigned_gas(self, transaction: Transaction) -> int:
+        access = [(address, list(slots)) for address, slots in transaction.access_list]
+        unsigned = self._builder.new_unsigned_access_list_transaction(
+            self._chain_id, 0, 0, 0, transaction.to or b"", transaction.value, transaction.data, access
+        )
+        return int(unsigned.intrinsic_gas)
+
+    def _state(self, state_root: bytes, environment: Environment) -> Any:
+        context = ExecutionContext(
+            coinbase=Address(environment.coinbase),
+            timestamp=environment.timestamp,
+            block_number=BlockNumber(environment.number),
+            difficulty=environment.difficulty,
+            mix_hash=Hash32(environment.mix_hash),
+            gas_limit=environment.gas_limit,
+            prev_hashes=_Lazy(environment.ancestors),
+            chain_id=self._chain_id,
+            base_fee_per_gas=environment.base_fee if self._fork >= Fork.LONDON else None,
+            excess_blob_gas=0 if self._fork >= Fork.CANCUN else None,
+        )
+        return self._vm.get_state_class()(self._db, context, state_root)
+
+
+class _PyEvmExecution:
+    def __init__(self, vm: Any, builder: Any, state: Any) -> None:
+        self._vm = vm
+        self._builder = builder
+        self._state = state
+
+    def apply(self, transaction: Transaction, *, gas_before: int) -> Outcome:
+        if gas_before + transaction.gas > self._state.gas_limit:
+            raise InvalidTransaction("exceeds block gas limit")
+        native = _native(self._builder, transaction)
+        self._state.lock_changes()
+        snapshot = self._state.snapshot()
+        try:
+            computation = self._state.apply_transaction(native)
+        except ValidationError as error:
+            self._state.revert(snapshot)
+            raise InvalidTransaction(str(error)) from error
+        return _outcome(self._vm, native, computation)
+
+    def finish(self) -> bytes:
+        self._state.persist()
+        return bytes(self._state.state_root)
+
+
+class _NodeDb(BaseDB):
+    """py-evm's view of the node table. Keys are hashes of their values, so a node that is deleted may as
+    well stay.
+    """
+
+    def __init__(self, nodes: NodeTable) -> None:
+        self._nodes = nodes
+
+    def __getitem__(self, key: bytes) -> bytes:
+        return self._nodes[key]
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._nodes[key] = value
+
+    def __delitem__(self, key: bytes) -> None:
+        if key not in self._nodes:
+            raise KeyError(key)
+
+    def _exists(self, key: bytes) -> bool:
+        return key in self._nodes
+
+
+class _Lazy(Iterable[Hash32]):
+    """An iterable that looks nothing up until a contract asks for a block hash."""
+
+    def __init__(self, source: Callable[[], Iterator[bytes]]) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[Hash32]:
+        return map(Hash32, self._source())
+
+
+def _native(builder: Any, transaction: Transaction) -> Any:
+    native = builder.decode(transaction.raw)
+    # The sender was recovered, and the signature checked, when the transaction was decoded: py-evm would do
+    # it again.
+    inner = native if transaction.type == LEGACY else native._inner  # noqa: SLF001 - no public name for it
+    for target in (native, inner):
+        target.__dict__["sender"] = transaction.sender
+        target.__dict__["check_signature_validity"] = lambda: None
+    return native
+
+
+def _outcome(vm: Any, transaction: Any, computation: Any) -> Outcome:
+    error = computation.error if computation.is_error else None
+    used = vm.finalize_gas_used(transaction, computation)
+    spent = transaction.gas - computation.get_gas_remaining() + computation.data_floor_gas
+    return Outcome(
+        gas_used=int(used),
+        gas_refunded=int(spent - used),
+        output=bytes(computation.output),
+        error=None if error is None else _error_text(error),
+        reverted=isinstance(error, Revert),
+        logs=tuple(
+            Log(address, tuple(topic.to_bytes(32, "big") for topic in topics), bytes(data))
+            for address, topics, data in computation.get_log_entries()
+        ),
+    )
+
+
+def _error_text(error: VMError) -> str:
+    return next(
+        (text for kind, text in _ERROR_TEXTS if isinstance(error, kind)), str(error) or type(error).__name__
+    )

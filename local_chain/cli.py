@@ -1,0 +1,185 @@
+"""``fwledger-chain``: parse, start, print. The work is done elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from local_chain import server
+from local_chain.announcing import Output, announce
+from local_chain.errors import ChainError, UpstreamError
+from local_chain.forks import Fork
+from local_chain.opening import (
+    DEFAULT_FORK,
+    DEFAULT_ROUND_JITTER,
+    DEFAULT_VALIDATORS,
+    Settings,
+    open_follower,
+    open_node,
+    validators_json,
+)
+from local_chain.sealing import MAX_VALIDATORS, Sealer, read_keys
+from local_chain.storage import KEYS_NAME
+from local_chain.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+DEFAULT_PORT = 8545
+EXIT_USAGE, EXIT_UNREACHABLE = 2, 3
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fwledger")
+def main() -> None:
+    r"""A development chain: a real EVM, sealed like a QBFT network, in one process.
+
+    \b
+    fwledger-chain up                        start one in memory
+    fwledger-chain up --state ./chain        keep it on disk
+    fwledger-chain validators --state ./chain --json > validators.json
+    fwledger-chain follow --upstream http://127.0.0.1:8545 --pin validators.json
+    """
+
+
+def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that every serving command has."""
+    options = (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", default=default_port, show_default=True, help="Port; 0 picks a free one."),
+        click.option("--state", type=_DIRECTORY, help="Directory that keeps the chain; without it, memory."),
+        click.option("--silent", is_flag=True, help="Print nothing on standard output."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, nothing else."),
+        click.option("--ready-file", type=_FILE, help="Write that JSON there, once requests are answered."),
+    )
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@main.command()
+@_serving(DEFAULT_PORT)
+@click.option("--chain-id", type=click.IntRange(1, 2**53), help="Chain id.  [default: 31337]")
+@click.option("--fork", type=click.Choice([f.label for f in Fork]), help=f"[default: {DEFAULT_FORK.label}]")
+@click.option(
+    "--validators",
+    type=click.IntRange(1, MAX_VALIDATORS),
+    help=f"How many validators seal.  [default: {DEFAULT_VALIDATORS}]",
+)
+@click.option("--seed", help="Derive the validators' keys from this text (known keys: for tests only).")
+@click.option(
+    "--round-jitter",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_ROUND_JITTER,
+    show_default=True,
+    help="Share of blocks that are sealed in a round above 0.",
+)
+@click.option("--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Of a block.  [default: 30000000]")
+@click.option("--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds, not at once.")
+def up(
+    host: str,
+    port: int,
+    state: Path | None,
+    silent: bool,
+    as_json: bool,
+    ready_file: Path | None,
+    chain_id: int | None,
+    fork: str | None,
+    validators: int | None,
+    seed: str | None,
+    round_jitter: float,
+    gas_limit: int | None,
+    block_time: float | None,
+) -> None:
+    """Start a chain and serve JSON-RPC until stopped."""
+    settings = Settings(
+        chain_id=chain_id,
+        fork=None if fork is None else Fork.from_label(fork),
+        validators=validators,
+        gas_limit=gas_limit,
+        seed=seed,
+        round_jitter=round_jitter,
+        instant=block_time is None,
+    )
+    loopback = server.is_loopback(host)
+    try:
+        listener = server.listen(host, port)
+        node = open_node(settings, state=state, unlocked=loopback)
+    except ChainError as error:
+        _fail(error)
+    worker = server.Worker()
+    tasks: tuple[Callable[[], AsyncIterator[None]], ...] = ()
+    if block_time is not None:
+        tasks = (lambda: server.every(block_time, worker, node.seal_interval_block),)
+    app = server.application(node, worker, loopback=loopback, tasks=tasks)
+    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
+    server.run(app, listener, ready=lambda: announce(node, listener, output))
+
+
+@main.command()
+@_serving(0)
+@click.option("--upstream", required=True, help="Address of the node to follow, http://...")
+@click.option("--pin", type=_FILE, help="The validators to trust, as the validators command prints them.")
+@click.option("--keys", type=_FILE, help="The validators' keys, to be able to take over.")
+@click.option("--takeover", type=click.FloatRange(0), help="Seal after so many seconds without upstream.")
+def follow(
+    host: str,
+    port: int,
+    state: Path | None,
+    silent: bool,
+    as_json: bool,
+    ready_file: Path | None,
+    upstream: str,
+    pin: Path | None,
+    keys: Path | None,
+    takeover: float | None,
+) -> None:
+    """Serve a copy of another node's chain, checking every block; take over when told to."""
+    loopback = server.is_loopback(host)
+    try:
+        listener = server.listen(host, port)
+        node, follower = open_follower(
+            Upstream(upstream), state=state, pins=pin, keys=keys, takeover_s=takeover
+        )
+    except ChainError as error:
+        _fail(error)
+    worker = server.Worker()
+    app = server.application(node, worker, loopback=loopback, tasks=(lambda: follower.follow(worker),))
+    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
+    server.run(app, listener, ready=lambda: announce(node, listener, output))
+
+
+@main.command()
+@click.option("--state", type=_DIRECTORY, required=True, help="Directory that keeps the chain.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validators(state: Path, as_json: bool) -> None:
+    """Print the validators' addresses and public keys, for a trust root to pin."""
+    try:
+        listed = validators_json(Sealer(read_keys(state / KEYS_NAME)).identities)
+    except ChainError as error:
+        _fail(error)
+    if as_json:
+        click.echo(json.dumps({"schema": "fwledger-chain/validators/1", "validators": listed}))
+        return
+    for entry in listed:
+        click.echo(f"{entry['address']}  {entry['publicKey']}")
+
+
+def _fail(error: ChainError) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(EXIT_UNREACHABLE if isinstance(error, UpstreamError) else EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A node: the chain, and what it does by itself (seal when something waits) and for its owner (unlocked
+accounts).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_chain.errors import ChainError
+from local_chain.transactions import decode_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ledger_protocol.release.trust_root import Validator
+    from local_chain.accounts import DevAccount
+    from local_chain.chain import LocalChain
+    from local_chain.headers import Block
+    from local_chain.rpc.quantities import BlockRef
+    from local_chain.transactions import Transaction
+
+
+class Node:
+    """What the RPC methods work on. One caller at a time.
+
+    ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``.
+    ``forward`` is where a node that does not seal sends transactions. ``on_waiting`` is told when
+    ``seal_waiting`` should be called, soon and once.
+    """
+
+    def __init__(
+        self,
+        chain: LocalChain,
+        *,
+        accounts: Sequence[DevAccount] = (),
+        identities: Sequence[Validator] = (),
+        instant: bool = True,
+        forward: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.chain = chain
+        self.accounts = {account.address: account for account in accounts}
+        self.identities = tuple(identities)
+        self.instant = instant
+        self.forward = forward
+        self.promote: Callable[[], None] | None = None
+        self.on_waiting: Callable[[], None] | None = None
+        self._sealing_queued = False
+
+    def submit(self, raw: bytes) -> Transaction:
+        """Take a raw transaction in, or pass it on; InvalidTransaction when it can never be mined."""
+        if self.chain.sealer is None:
+            return self._pass_on(raw)
+        transaction = self.chain.submit(raw)
+        if self.instant and not self._sealing_queued:
+            self._sealing_queued = True
+            if self.on_waiting is not None:
+                self.on_waiting()
+        return transaction
+
+    def seal_waiting(self) -> None:
+        """Seal what waits, in as many blocks as it takes."""
+        self._sealing_queued = False
+        while len(self.chain.pool) and self.chain.mine(allow_empty=False) is not None:
+            pass
+
+    def seal_interval_block(self) -> None:
+        """Seal one block, empty if nothing waits."""
+        self.chain.mine(allow_empty=True)
+
+    def resolve(self, ref: BlockRef) -> Block:
+        """The block that ``ref`` means; UnknownBlock when there is none. Every block is final at once."""
+        if ref.hash is not None:
+            return self.chain.block_with_hash(ref.hash)
+        if ref.number is not None:
+            return self.chain.block_at(ref.number)
+        return self.chain.block_at(0) if ref.tag == "earliest" else self.chain.head
+
+    def _pass_on(self, raw: bytes) -> Transaction:
+        if self.forward is None:
+            raise ChainError("this node does not seal, and follows no other one")
+        transaction = decode_transaction(raw)  # whether it can be mined is for the node that seals to say
+        self.forward(raw)
+        return transaction

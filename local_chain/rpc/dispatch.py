@@ -1,0 +1,117 @@
+"""From a JSON-RPC request body to the answer's body (JSON-RPC 2.0). Every failure becomes an error object
+here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_chain.errors import ChainError, ExecutionFailed
+from local_chain.rpc import about, blocks, dev, logs, sending, state
+from local_chain.rpc.quantities import InvalidParams, Json, hex_data
+from local_chain.rpc.registry import METHODS
+
+if TYPE_CHECKING:
+    from local_chain.node import Node
+
+MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
+    -32700,
+    -32600,
+    -32601,
+    -32602,
+    -32603,
+)
+SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3
+
+# The modules fill the table when they are imported.
+METHOD_MODULES = (about, blocks, dev, logs, sending, state)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RpcError(Exception):
+    """An error object."""
+
+    code: int
+    message: str
+    data: Json = None
+
+
+def answer(node: Node, body: bytes, *, privileged: bool) -> bytes | None:
+    """The answer to a body with one request or a batch; None when it held only notifications.
+
+    ``privileged`` allows what only the machine's own user may do.
+    """
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        return _encode(_failure(None, RpcError(PARSE_ERROR, f"parse error: {error or 'nested too deep'}")))
+    if not isinstance(request, list):
+        response = _single(node, request, privileged=privileged)
+        return None if response is None else _encode(response)
+    if not 1 <= len(request) <= MAX_BATCH:
+        text = f"invalid request: expected a batch of 1 to {MAX_BATCH} requests, got {len(request)}"
+        return _encode(_failure(None, RpcError(INVALID_REQUEST, text)))
+    responses = [_single(node, item, privileged=privileged) for item in request]
+    present = [response for response in responses if response is not None]
+    return _encode(present) if present else None
+
+
+def _single(node: Node, request: Json, *, privileged: bool) -> dict[str, Json] | None:
+    if not isinstance(request, dict):
+        return _failure(None, RpcError(INVALID_REQUEST, "invalid request: expected an object"))
+    identifier = request.get("id")
+    if isinstance(identifier, (dict, list, bool)):
+        return _failure(
+            None, RpcError(INVALID_REQUEST, "invalid request: expected an id that is text or a number")
+        )
+    try:
+        result = _call(node, request, privileged=privileged)
+    except RpcError as error:
+        response = _failure(identifier, error)
+    else:
+        response = {"jsonrpc": "2.0", "id": identifier, "result": result}
+    return response if "id" in request else None
+
+
+def _call(node: Node, request: dict[str, Json], *, privileged: bool) -> Json:
+    name, params = request.get("method"), request.get("params", [])
+    if request.get("jsonrpc") != "2.0" or not isinstance(name, str):
+        raise RpcError(INVALID_REQUEST, 'invalid request: expected "jsonrpc": "2.0" and a method')
+    method = METHODS.get(name)
+    if method is None:
+        raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available")
+    if method.privileged and not privileged:
+        raise RpcError(SERVER_ERROR, f"{name} is for loopback only: this node listens on a network address")
+    if not isinstance(params, list):
+        raise RpcError(INVALID_PARAMS, "expected params as a list")
+    try:
+        return method.function(node, *method.parse(params))
+    except InvalidParams as error:
+        raise RpcError(INVALID_PARAMS, str(error)) from error
+    except ExecutionFailed as error:
+        code = REVERTED if error.reverted else SERVER_ERROR
+        raise RpcError(code, str(error), hex_data(error.output) if error.reverted else None) from error
+    except logs.TooManyResults as error:
+        raise RpcError(LIMIT_EXCEEDED, str(error)) from error
+    except ChainError as error:
+        raise RpcError(SERVER_ERROR, str(error)) from error
+    except Exception as error:  # a defect must not end the node; the client learns that it is ours
+        _log.exception("%s failed", name)
+        raise RpcError(INTERNAL, f"internal error in {name}: {type(error).__name__}") from error
+
+
+def _failure(identifier: Json, error: RpcError) -> dict[str, Json]:
+    body: dict[str, Json] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return {"jsonrpc": "2.0", "id": identifier, "error": body}
+
+
+def _encode(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,123 @@
+"""Methods that read the state, prove it, or run calls on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_chain import tries
+from local_chain.backend import Call
+from local_chain.calls import estimate_gas, run_call
+from local_chain.headers import EMPTY_CODE_HASH
+from local_chain.rpc.quantities import (
+    LATEST,
+    BlockRef,
+    InvalidParams,
+    Json,
+    access_list,
+    address,
+    block_ref,
+    data,
+    hex_data,
+    hex_quantity,
+    listing,
+    mapping,
+    member,
+    proof_slot,
+    quantity,
+    slot,
+)
+from local_chain.rpc.registry import method, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_chain.node import Node
+
+
+@method("eth_getBalance", address, optional(block_ref, LATEST))
+def get_balance(node: Node, who: bytes, ref: BlockRef) -> Json:
+    """The balance in wei."""
+    return hex_quantity(_account(node, who, ref).balance)
+
+
+@method("eth_getTransactionCount", address, optional(block_ref, LATEST))
+def get_transaction_count(node: Node, who: bytes, ref: BlockRef) -> Json:
+    """The nonce; with "pending", after what waits."""
+    nonce = _account(node, who, ref).nonce
+    return hex_quantity(node.chain.pool.next_nonce(who, nonce) if ref.tag == "pending" else nonce)
+
+
+@method("eth_getCode", address, optional(block_ref, LATEST))
+def get_code(node: Node, who: bytes, ref: BlockRef) -> Json:
+    """The contract's code."""
+    code_hash = _account(node, who, ref).code_hash
+    return "0x" if code_hash == EMPTY_CODE_HASH else hex_data(node.chain.store.nodes[code_hash])
+
+
+@method("eth_getStorageAt", address, slot, optional(block_ref, LATEST))
+def get_storage_at(node: Node, who: bytes, at: int, ref: BlockRef) -> Json:
+    """One storage word, as 32 bytes."""
+    root = _account(node, who, ref).storage_root
+    return hex_data(tries.read_slot(node.chain.store.nodes, root, at).to_bytes(32, "big"))
+
+
+@method("eth_getProof", address, listing(proof_slot), optional(block_ref, LATEST))
+def get_proof(node: Node, who: bytes, slots: tuple[tuple[int, str], ...], ref: BlockRef) -> Json:
+    """Account and slots with the nodes that prove them, or prove their absence (EIP-1186)."""
+    nodes, root = node.chain.store.nodes, node.resolve(ref).header.state_root
+    account = tries.read_account(nodes, root, who)
+    return {
+        "address": hex_data(who),
+        "accountProof": [hex_data(item) for item in tries.prove(nodes, root, who)],
+        "balance": hex_quantity(account.balance),
+        "codeHash": hex_data(account.code_hash),
+        "nonce": hex_quantity(account.nonce),
+        "storageHash": hex_data(account.storage_root),
+        "storageProof": [
+            {
+                "key": written,
+                "value": hex_quantity(tries.read_slot(nodes, account.storage_root, at)),
+                "proof": [
+                    hex_data(n) for n in tries.prove(nodes, account.storage_root, at.to_bytes(32, "big"))
+                ],
+            }
+            for at, written in slots
+        ],
+    }
+
+
+@method("eth_call", mapping, optional(block_ref, LATEST))
+def eth_call(node: Node, fields: Mapping[str, Json], ref: BlockRef) -> Json:
+    """What a message returns."""
+    return hex_data(run_call(node.chain, call_from_json(node, fields), node.resolve(ref)))
+
+
+@method("eth_estimateGas", mapping, optional(block_ref, LATEST))
+def eth_estimate_gas(node: Node, fields: Mapping[str, Json], ref: BlockRef) -> Json:
+    """A gas limit with which a message succeeds."""
+    return hex_quantity(estimate_gas(node.chain, call_from_json(node, fields), node.resolve(ref)))
+
+
+def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:
+    """The message of a transaction object; its fee fields play no part in a call."""
+    most = node.chain.genesis.gas_limit
+    return Call(
+        sender=member(fields, "from", address, bytes(20)),
+        to=member(fields, "to", address, None),
+        data=call_data(fields),
+        value=member(fields, "value", quantity, 0),
+        gas=min(member(fields, "gas", quantity, most) or most, most),
+        access_list=member(fields, "accessList", access_list, ()),
+    )
+
+
+def call_data(fields: Mapping[str, Json]) -> bytes:
+    """The ``input`` or ``data`` of a transaction object; when both are given they must agree."""
+    newer, older = member(fields, "input", data, None), member(fields, "data", data, None)
+    if newer is not None and older is not None and newer != older:
+        raise InvalidParams('both "data" and "input" are set and not equal')
+    return newer if newer is not None else older or b""
+
+
+def _account(node: Node, who: bytes, ref: BlockRef) -> tries.Account:
+    return tries.read_account(node.chain.store.nodes, node.resolve(ref).header.state_root, who)

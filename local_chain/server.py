@@ -1,0 +1,172 @@
+"""The node over HTTP: one port, one worker thread that owns the chain and takes requests in order of arrival.
+
+Because there is one queue, whoever has sent a transaction and then asks for its receipt finds it: the
+sealing stands in the queue between the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from local_chain.errors import ChainError
+from local_chain.rpc.dispatch import answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from local_chain.node import Node
+
+MAX_BODY_BYTES = 5 << 20  # geth's limit
+_KEEP_ALIVE_S = 75
+_BACKLOG = 128
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """The one thread in which the chain is read and changed."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chain")
+
+    def enqueue(self, job: Callable[[], None]) -> None:
+        """Run ``job`` after what waits already; a failure is logged."""
+        self._pool.submit(_guarded, job)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run ``job`` in its turn and give its result."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+
+    def close(self) -> None:
+        """Finish what waits and stop."""
+        self._pool.shutdown(wait=True)
+
+
+def application(
+    node: Node, worker: Worker, *, loopback: bool, tasks: tuple[Callable[[], AsyncIterator[None]], ...] = ()
+) -> Starlette:
+    """The ASGI application. ``tasks`` are background loops that run while it serves."""
+    node.on_waiting = lambda: worker.enqueue(node.seal_waiting)
+
+    async def serve(request: Request) -> Response:
+        if loopback and not _is_local(request):
+            return PlainTextResponse("this node serves its own machine only\n", status_code=403)
+        body = await _read(request)
+        if body is None:
+            return PlainTextResponse(f"expected at most {MAX_BODY_BYTES} bytes\n", status_code=413)
+        response = await worker.run(lambda: answer(node, body, privileged=loopback))
+        if response is None:
+            return Response(status_code=204)
+        return Response(response, media_type="application/json")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        running = [asyncio.ensure_future(_drain(task())) for task in tasks]
+        try:
+            yield
+        finally:
+            for future in running:
+                future.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            worker.close()
+            node.chain.store.close()
+
+    return Starlette(routes=[Route("/", serve, methods=["POST"])], lifespan=lifespan)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one. ChainError when the address is taken."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise ChainError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Serve until a signal ends the process; ``ready`` is called once requests are answered."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=2,
+    )
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
+
+    Announcing(config).run(sockets=[listener])
+
+
+async def every(seconds: float, worker: Worker, job: Callable[[], None]) -> AsyncIterator[None]:
+    """A background loop that runs ``job`` on the worker every ``seconds``."""
+    while True:
+        await asyncio.sleep(seconds)
+        await worker.run(lambda: _guarded(job))
+        yield
+
+
+async def _drain(loop: AsyncIterator[None]) -> None:
+    async for _ in loop:
+        pass
+
+
+async def _read(request: Request) -> bytes | None:
+    """The body, or None when it is larger than the limit: it is counted while it comes in."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the request was meant for this machine by a program on it, and not sent by a web page that it
+    shows.
+
+    A page on the internet can make a browser post here, under a name of its own (DNS rebinding) or under
+    ours; the Host and Origin headers tell.
+    """
+    names = [urlsplit("//" + request.headers.get("host", "")).hostname]
+    if (origin := request.headers.get("origin")) is not None:
+        names.append(urlsplit(origin).hostname)
+    return all(name is not None and is_loopback(name) for name in names)
+
+
+def _guarded(job: Callable[[], None]) -> None:
+    try:
+        job()
+    except Exception:  # the node lives on: the transactions wait, and the next request or block tries again
+        _log.exception("%s failed", getattr(job, "__name__", "a background job"))
