@@ -140,15 +140,7 @@ def read_root(path: Path, *, fingerprint: str | None = None) -> HeldRoot:
 
     Without a fingerprint the file is trusted for lying where the configuration says.
     """
-    try:
-        with path.open("rb") as stream:
-            signed = stream.read(MAX_TRUST_ROOT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read trust root {path}",
-            got=error.strerror or error,
-            hint="`fwledger deploy` writes it; `release.trust_root` in fwledger.toml says where",
-        ) from error
+    signed = _read(path)
     held = check_root(signed, where=str(path))
     if fingerprint is not None and "".join(fingerprint.lower().split()).replace(":", "") != held.fingerprint:
         raise NotTrustedError(
@@ -158,6 +150,23 @@ def read_root(path: Path, *, fingerprint: str | None = None) -> HeldRoot:
             hint="get the file, or the fingerprint, again from the manufacturer",
         )
     return held
+
+
+def read_unsigned(path: Path) -> SignedTrustRoot:
+    """Read a trust root that may lack signatures, for a root key to add its own."""
+    try:
+        return SignedTrustRoot.decode(_read(path))
+    except ProtocolError as error:
+        raise UsageError(f"{path} is not a trust root: {error}") from error
+
+
+def is_complete(signed: SignedTrustRoot) -> bool:
+    """Whether enough of a first root's own keys signed it."""
+    try:
+        verify_first(signed.encode(), now_s=None)
+    except ProtocolError:
+        return False
+    return True
 
 
 def check_root(signed: bytes, *, where: str) -> HeldRoot:
@@ -237,6 +246,18 @@ def read_validators(path: Path) -> tuple[Validator, ...]:
             )
         found.append(Validator(address, b"\x04" + key))
     return tuple(found)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_TRUST_ROOT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read trust root {path}",
+            got=error.strerror or error,
+            hint="`fwledger deploy` writes it; `release.trust_root` in fwledger.toml says where",
+        ) from error
 
 
 def _sealers(digest: bytes, seals: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -232,11 +232,7 @@ def list_releases(app: App, channel: str | None) -> None:
         }
         for one in found
     ]
-    lines = [
-        f"{row['channel']:<12} {row['sequence']:>6}  {str(row['release'])[2:18]}  "
-        f"{utc(int(str(row['published_at'])))}{'  head' * bool(row['head'])}{'  revoked' * bool(row['revoked'])}"
-        for row in rows
-    ]
+    lines = [_publication_line(row) for row in rows]
     app.emit("release-list", {"publications": rows}, lines or ["nothing was published yet"])
 
 
@@ -269,6 +265,12 @@ def revoke(app: App, release: str, reason: int, mandatory: bool, **options: Any)
 
 
 COMMANDS = (approve, publish, show, list_releases, revoke)
+
+
+def _publication_line(row: dict[str, Any]) -> str:
+    marks = "  head" * row["head"] + "  revoked" * row["revoked"]
+    when = utc(row["published_at"])
+    return f"{row['channel']:<12} {row['sequence']:>6}  {row['release'][2:18]}  {when}{marks}"
 
 
 def _fetch(app: App, wanted: bytes) -> Release:

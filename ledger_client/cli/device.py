@@ -1,0 +1,119 @@
+"""`fwledger device`."""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so commands import it when they reach for the chain
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ledger_client.cli.acts import approval_document, approval_options, settle
+from ledger_client.cli.app import PATH, App, command
+from ledger_client.config import checksum_address, parse_address
+from ledger_client.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger_client.acts import Act, Rollout
+
+
+@click.group()
+def device() -> None:
+    """Enrol, retire and list devices. A device is its key's address; its serial never reaches the ledger."""
+
+
+@device.command("enrol")
+@command("fwledger device enrol camera-1.request camera-2.request --group 1", sends=True)
+@click.argument("requests", nargs=-1, required=True, type=PATH, metavar="REQUEST...")
+@click.option("--group", type=click.IntRange(0, 2**24 - 1), required=True, help="the devices' group")
+@click.option("--compatible", help="refuse requests of another product line")
+def enrol(app: App, requests: tuple[Path, ...], group: int, compatible: str | None) -> None:
+    """Enrol devices from their request files, after checking that each holds its key. Needs an enroller.
+
+    A device that is in the group already is left as it is, so the command can be repeated.
+    """
+    from ledger_client.fleet import plan_enrolments, read_request
+    from ledger_client.journal import MAX_ENROLMENTS
+
+    asked = [read_request(path) for path in requests]
+    new, already = plan_enrolments(app.journal, asked, group=group, compatible=compatible)
+    for start in range(0, len(new), MAX_ENROLMENTS):
+        app.send(app.journal.enrol(new[start : start + MAX_ENROLMENTS]))
+    document = {
+        "group": group,
+        "enrolled": [checksum_address(one.device) for one in new],
+        "already": [checksum_address(address) for address in already],
+    }
+    lines = [f"enrolled  {checksum_address(one.device)} in group {group}" for one in new]
+    lines += [f"already   {checksum_address(address)} in group {group}" for address in already]
+    app.emit("device-enrol", document, lines)
+
+
+@device.command("retire")
+@command("fwledger device retire 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045", sends=True)
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.option("--group", type=click.IntRange(0, 2**24 - 1), help="move them to this group [default: theirs]")
+@click.option("--undo", is_flag=True, help="take their events again")
+@approval_options
+def retire(app: App, addresses: tuple[str, ...], group: int | None, undo: bool, **options: Any) -> None:
+    """Retire devices: the journal refuses their events from now on. Needs publishers' approvals."""
+    from ledger_client.fleet import place_act
+
+    devices = [parse_address(text, where="device") for text in addresses]
+    words = [app.journal.device(address) for address in devices]
+    for address, word in zip(devices, words, strict=True):
+        if not word.enrolled:
+            raise UsageError(f"device {checksum_address(address)} is not enrolled")
+    groups = {word.group for word in words}
+    if group is None:
+        if len(groups) != 1:
+            raise UsageError(
+                "the devices are in different groups", got=sorted(groups), hint="one group at a time"
+            )
+        group = groups.pop()
+    target = group
+
+    def plan(deadline: int, _: Rollout | None) -> Act:
+        return place_act(app.ledger, devices, group=target, retired=not undo, deadline=deadline)
+
+    if settle(app, plan, **options) is None:
+        app.emit("device-retire", *approval_document(app, options["approve_only"]))
+        return
+    names = [checksum_address(address) for address in devices]
+    word = "active " if undo else "retired"
+    app.emit(
+        "device-retire",
+        {"devices": names, "group": target, "retired": not undo},
+        [f"{word}  {name}, group {target}" for name in names],
+    )
+
+
+@device.command("list")
+@command("fwledger device list --json")
+@click.option("--group", type=int, help="only this group")
+def list_all(app: App, group: int | None) -> None:
+    """List enrolled devices with group, state and the sequence of their last event."""
+    from ledger_client.fleet import list_devices
+
+    found = list_devices(
+        app.journal, from_block=app.config.chain.from_block, to_block=app.network.block_number()
+    )
+    found = [one for one in found if group is None or one.word.group == group]
+    rows = [
+        {
+            "device": checksum_address(one.address),
+            "group": one.word.group,
+            "retired": one.word.retired,
+            "last_event": one.word.sequence,
+            "commitment": "0x" + one.commitment.hex(),
+            "block": one.enrolled_block,
+        }
+        for one in found
+    ]
+    lines = [
+        f"{row['device']}  group {row['group']}  {row['last_event']} events{'  retired' if row['retired'] else ''}"
+        for row in rows
+    ]
+    app.emit("device-list", {"devices": rows}, lines or ["no device is enrolled yet"])

@@ -1,0 +1,130 @@
+"""`fwledger trust`."""
+
+# ruff: noqa: PLC0415 - web3 takes a second to import, so commands import it when they reach for the chain
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ledger_client.cli.acts import approval_document, approval_options, settle
+from ledger_client.cli.app import PATH, App, command
+from ledger_client.cli.words import utc
+from ledger_client.config import checksum_address
+from ledger_client.config_file import replace_file
+from ledger_client.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger_client.acts import Act, Rollout
+
+
+@click.group()
+def trust() -> None:
+    """Show, sign and announce a trust root: whose signatures, which ledger and which validators devices
+    believe.
+    """
+
+
+@trust.command("show")
+@command("fwledger trust show --fingerprint 5c2f...")
+@click.option(
+    "--file", "path", type=PATH, metavar="FILE", help="[default: release.trust_root of fwledger.toml]"
+)
+@click.option("--fingerprint", help="refuse the file unless this is its fingerprint")
+def show(app: App, path: Path | None, fingerprint: str | None) -> None:
+    """Check a trust root's signatures and show what it says."""
+    from ledger_client.trust import read_root
+
+    held = read_root(path or app.config.release.trust_root, fingerprint=fingerprint)
+    root = held.root
+    validators = root.headers.qbft.validators if root.headers.qbft else ()
+    document = {
+        "fingerprint": held.fingerprint,
+        "version": root.version,
+        "issued_at": root.issued_at,
+        "expires": root.expires,
+        "chain_id": root.ledger.chain_id,
+        "ledger": checksum_address(root.ledger.address),
+        "journal": checksum_address(root.ledger.journal),
+        "code_hash": "0x" + root.ledger.code_hash.hex(),
+        "from_block": root.ledger.from_block,
+        "release_keys": [key.key_id.hex() for key in root.release_keys.keys],
+        "release_threshold": root.release_keys.threshold,
+        "root_keys": [key.key_id.hex() for key in root.root_keys.keys],
+        "root_threshold": root.root_keys.threshold,
+        "validators": [checksum_address(v.address) for v in validators],
+    }
+    lines = [
+        f"fingerprint   {held.fingerprint}",
+        f"version       {root.version}, issued {utc(root.issued_at)}"
+        + (f", expires {utc(root.expires)}" if root.expires else ", no end"),
+        f"ledger        {document['ledger']} on chain {root.ledger.chain_id}, from block {root.ledger.from_block}",
+        f"releases      {root.release_keys.threshold} of {len(root.release_keys.keys)} keys",
+        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.release_keys.keys),
+        f"trust roots   {root.root_keys.threshold} of {len(root.root_keys.keys)} keys",
+        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.root_keys.keys),
+        f"validators    {len(validators)}",
+        *(f"              {checksum_address(v.address)}" for v in validators),
+    ]
+    app.emit("trust-show", document, lines)
+
+
+@trust.command("sign")
+@command("fwledger trust sign trust-root.cbor.unsigned --key root-2.pem")
+@click.argument("path", type=PATH)
+@click.option("--key", "uri", required=True, metavar="URI", help="a root key: file:PATH, hsm:..., or a path")
+@click.option("--password-file", type=PATH, metavar="FILE", help="its password")
+@click.option(
+    "--out", type=PATH, metavar="FILE", help="[default: the same file, or release.trust_root once complete]"
+)
+def sign(app: App, path: Path, uri: str, password_file: Path | None, out: Path | None) -> None:
+    """Add a root key's signature. The last one needed makes the file a trust root."""
+    from ledger_client.firmware_keys import open_signer
+    from ledger_client.signers import read_password
+    from ledger_client.trust import is_complete, read_unsigned, sign_root
+
+    unsigned = read_unsigned(path)
+    signer = open_signer(uri, password=read_password(password_file) if password_file else None)
+    signed = sign_root(unsigned, signer)
+    complete = is_complete(signed)
+    target = out or (app.config.release.trust_root if complete else path)
+    replace_file(target, signed.encode())
+    document = {"written": str(target), "complete": complete, "fingerprint": signed.digest.hex()}
+    app.emit(
+        "trust-sign",
+        document,
+        [
+            f"written      {target}",
+            f"fingerprint  {signed.digest.hex()}",
+            f"complete     {'yes' if complete else 'no'}",
+        ],
+    )
+
+
+@trust.command("announce")
+@command("fwledger trust announce", sends=True)
+@approval_options
+def announce(app: App, **options: Any) -> None:
+    """Record the trust root's digest on the ledger, so that devices notice that they miss it. Needs
+    governors.
+    """
+    from ledger_client.trust import announce_act
+
+    held = app.root
+    if app.ledger.trust_root().hex() == held.fingerprint:
+        raise UsageError(f"version {held.root.version} is announced already")
+
+    def plan(deadline: int, _: Rollout | None) -> Act:
+        return announce_act(app.ledger, held.signed, deadline=deadline)
+
+    if settle(app, plan, **options) is None:
+        app.emit("trust-announce", *approval_document(app, options["approve_only"]))
+        return
+    app.emit(
+        "trust-announce",
+        {"version": held.root.version, "fingerprint": held.fingerprint},
+        [f"announced  version {held.root.version}, fingerprint {held.fingerprint}"],
+    )

@@ -1,0 +1,107 @@
+"""Devices on the manufacturer's side: enrolled from their own request files, listed, retired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger_client.config import checksum_address
+from ledger_client.errors import NotTrustedError, UsageError
+from ledger_client.journal import Enrolment
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.report.enrolment import MAX_REQUEST_BYTES, EnrolmentRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from ledger_client.acts import Act
+    from ledger_client.journal import Journal
+    from ledger_client.ledger import Ledger
+    from ledger_protocol.ledger.contract_state import DeviceWord
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as the journal knows it."""
+
+    address: bytes
+    word: DeviceWord
+    commitment: bytes
+    enrolled_block: int
+
+
+def read_request(path: Path) -> EnrolmentRequest:
+    """Read a device's enrolment request and check that it holds its key. Raises NotTrustedError where it does
+    not.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_REQUEST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read enrolment request {path}", got=error.strerror or error) from error
+    try:
+        return EnrolmentRequest.decode(raw)
+    except ProtocolError as error:
+        raise NotTrustedError(
+            f"{path} is not a device's enrolment request: {error}",
+            hint="`fwledger-device enrol` makes one on the device",
+        ) from error
+
+
+def plan_enrolments(
+    journal: Journal, requests: Iterable[EnrolmentRequest], *, group: int, compatible: str | None = None
+) -> tuple[list[Enrolment], list[bytes]]:
+    """What to enrol, and the addresses that are enrolled already (left out: enrolling is idempotent).
+
+    `compatible`, where given, must be every request's product line. Raises UsageError for a device asked
+    twice with different commitments, or already enrolled in another group.
+    """
+    found: dict[bytes, Enrolment] = {}
+    already: list[bytes] = []
+    for request in requests:
+        if compatible is not None and request.compatible != compatible:
+            raise UsageError(
+                f"device {checksum_address(request.device)}", expected=compatible, got=request.compatible
+            )
+        new = Enrolment(request.device, group, request.commitment)
+        if found.setdefault(request.device, new) != new:
+            raise UsageError(f"device {checksum_address(request.device)} asks twice, with different serials")
+        word = journal.device(request.device)
+        if not word.enrolled:
+            continue
+        del found[request.device]
+        if word.group != group:
+            raise UsageError(
+                f"device {checksum_address(request.device)} is enrolled already",
+                expected=f"group {group}",
+                got=f"group {word.group}",
+                hint="publishers move it with `fwledger device retire --undo --group N`",
+            )
+        already.append(request.device)
+    return list(found.values()), already
+
+
+def place_act(ledger: Ledger, devices: Sequence[bytes], *, group: int, retired: bool, deadline: int) -> Act:
+    """What publishers approve to put devices into a group, retired or not."""
+    channel = ledger.channel_of(group)
+    if channel is None:
+        raise UsageError(
+            f"group {group} follows no channel", hint="`fwledger channel create NAME --group` assigns one"
+        )
+    return ledger.new_act(
+        "PlaceDevices",
+        devices=tuple(devices),
+        group=group,
+        retired=retired,
+        epoch=ledger.word(channel).epoch,
+        deadline=deadline,
+    )
+
+
+def list_devices(journal: Journal, *, from_block: int, to_block: int) -> list[Device]:
+    """All devices ever enrolled, in the order of their enrolment, with their words now."""
+    return [
+        Device(one.device, journal.device(one.device), one.commitment, one.log.block_number)
+        for one in journal.enrolled(from_block=from_block, to_block=to_block)
+    ]
