@@ -114,7 +114,7 @@ def show(app: App, path: Path, channel: str | None) -> None:
         f"release   {found.release.release_id.hex()}",
         f"version   {manifest.version} for {manifest.compatible}",
         f"channel   {', '.join(found.channels)}",
-        f"proved    at block {found.view.header.number}, {utc(found.view.header.time)} ({age_hours:.1f} hours ago)",
+        f"proved    block {found.view.header.number}, {utc(found.view.header.time)}, {age_hours:.1f} h ago",
         f"state     {state}, signed by {len(found.release.signers)} release keys",
         f"content   {found.blocks} blocks, {found.image_bytes:,} bytes, all as their addresses say",
     ]

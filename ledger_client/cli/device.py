@@ -82,11 +82,11 @@ def retire(app: App, addresses: tuple[str, ...], group: int | None, undo: bool, 
         app.emit("device-retire", *approval_document(app, options["approve_only"]))
         return
     names = [checksum_address(address) for address in devices]
-    word = "active " if undo else "retired"
+    now = "active " if undo else "retired"
     app.emit(
         "device-retire",
         {"devices": names, "group": target, "retired": not undo},
-        [f"{word}  {name}, group {target}" for name in names],
+        [f"{now}  {name}, group {target}" for name in names],
     )
 
 
@@ -113,7 +113,8 @@ def list_all(app: App, group: int | None) -> None:
         for one in found
     ]
     lines = [
-        f"{row['device']}  group {row['group']}  {row['last_event']} events{'  retired' if row['retired'] else ''}"
+        f"{row['device']}  group {row['group']}  {row['last_event']} events"
+        + "  retired" * bool(row["retired"])
         for row in rows
     ]
     app.emit("device-list", {"devices": rows}, lines or ["no device is enrolled yet"])

@@ -61,7 +61,8 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
         f"fingerprint   {held.fingerprint}",
         f"version       {root.version}, issued {utc(root.issued_at)}"
         + (f", expires {utc(root.expires)}" if root.expires else ", no end"),
-        f"ledger        {document['ledger']} on chain {root.ledger.chain_id}, from block {root.ledger.from_block}",
+        f"ledger        {document['ledger']} on chain {root.ledger.chain_id}",
+        f"from block    {root.ledger.from_block}",
         f"releases      {root.release_keys.threshold} of {len(root.release_keys.keys)} keys",
         *(f"              {key.key_id.hex()}  {key.kind}" for key in root.release_keys.keys),
         f"trust roots   {root.root_keys.threshold} of {len(root.root_keys.keys)} keys",

@@ -1,0 +1,174 @@
+"""What the relay does, without HTTP: proofs fetched and kept for a moment, receipts recorded one at a time.
+
+Devices verify every proof and believe no "ok"; the relay only saves them an RPC node and the gas.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ledger_client import receipts
+from ledger_client.errors import ClientError, UnreachableError
+from ledger_client.proofs import channel_proof, ledger_proof
+from ledger_client.publishing import envelope_hint
+from ledger_protocol.ledger import contract_state
+from ledger_protocol.release.manifest import channel_id
+from ledger_protocol.release.trust_root import SignedTrustRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ledger_client.content.ipfs import IpfsClient
+    from ledger_client.journal import Journal
+    from ledger_client.ledger import Ledger
+    from ledger_client.network import Call, Receipt
+    from ledger_client.trust import HeldRoot
+
+# How long a proof is handed out before the chain is asked again (seconds): a call a channel, not one a
+# device.
+PROOF_LIFE_S = 5.0
+
+# Channels, groups and devices kept at once; the oldest go first.
+MAX_KEPT_PROOFS = 4_096
+
+# A healthy device says a handful of things a day. A rooted one shall not drain the account that pays.
+MAX_EVENTS_PER_DEVICE = 120
+EVENTS_WINDOW_S = 3_600.0
+
+# Devices whose rate is remembered; the oldest go first.
+MAX_DEVICES = 100_000
+
+
+class TooManyError(ClientError):
+    """A device says more than a device has to say."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """The relay of one ledger. `send` signs, sends and waits; `now_s` is a monotonic clock (seconds)."""
+
+    ledger: Ledger
+    journal: Journal
+    held: HeldRoot
+    ipfs: IpfsClient | None
+    send: Callable[[Call], Receipt]
+    from_block: int
+    now_s: Callable[[], float] = time.monotonic
+    _proofs: OrderedDict[str, tuple[float, bytes]] = field(default_factory=OrderedDict)
+    _events: OrderedDict[bytes, deque[float]] = field(default_factory=OrderedDict)
+    # web3's session and the account's nonce serve one caller at a time.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def channel(self, name: str) -> bytes:
+        """The proof of a channel by name; of one that nobody published on, the proof that it is absent."""
+        return self._kept(f"channel/{name}", lambda: self._channel_proof(channel_id(name)))
+
+    def group(self, group: int) -> bytes:
+        """The proof of a group: the channel that it follows and that channel's state."""
+        return self._kept(f"group/{group}", lambda: self._group_proof(group, ()))
+
+    def device(self, address: bytes) -> bytes:
+        """The proof of a device: its word in the journal, and its group's channel."""
+
+        def make() -> bytes:
+            return self._group_proof(self.journal.device(address).group, (address,))
+
+        return self._kept(f"device/{address.hex()}", make)
+
+    def trust_root(self, version: int) -> bytes | None:
+        """A version of the trust root, signed: the one at hand, or from IPFS by the hint in the ledger's
+        log.
+        """
+        if version == self.held.root.version:
+            return self.held.signed
+        if self.ipfs is None:
+            return None
+        with self._lock:
+            newest = self.ledger.network.block_number()
+            for found in self.ledger.trust_roots(from_block=self.from_block, to_block=newest):
+                if found.version == version:
+                    block = self.ipfs.get_block(envelope_hint(found.envelope))
+                    return block if SignedTrustRoot.decode(block).digest == found.digest else None
+        return None
+
+    def submit(self, raw: bytes) -> receipts.Outcome:
+        """Record a receipts document. Raises what `receipts.submit` raises, TooManyError for a chatty
+        device.
+        """
+        document, events = receipts.verify_receipts(
+            raw, chain_id=self.ledger.network.chain_id, journal=self.journal.address
+        )
+        with self._lock:
+            known = self.journal.device(document.device).sequence
+            self._allow(document.device, sum(1 for one in events if one.event.sequence > known))
+            return receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs)
+
+    def _group_proof(self, group: int, devices: tuple[bytes, ...]) -> bytes:
+        channel = self.ledger.channel_of(group)
+        if channel is not None:
+            return self._channel_proof(channel, devices=devices, group=group)
+        return ledger_proof(
+            self.ledger.network,
+            ledger=self.ledger.address,
+            keys=[contract_state.channel_of_key(group), contract_state.trust_root_key()],
+            journal=self.journal.address,
+            journal_keys=[contract_state.device_key(device) for device in devices],
+        ).encode()
+
+    def _channel_proof(
+        self, channel: bytes, *, devices: tuple[bytes, ...] = (), group: int | None = None
+    ) -> bytes:
+        newest = self.ledger.network.block_number()
+        if group is not None:
+            wanted = [group]
+        else:
+            groups = self.ledger.groups(from_block=self.from_block, to_block=newest)
+            wanted = sorted(number for number, followed in groups.items() if followed == channel)
+        return channel_proof(
+            self.ledger,
+            channel,
+            groups=wanted,
+            devices=devices,
+            journal=self.journal.address,
+            from_block=self.from_block,
+            block=newest,
+        ).encode()
+
+    def _kept(self, name: str, make: Callable[[], bytes]) -> bytes:
+        with self._lock:
+            kept = self._proofs.get(name)
+            if kept is not None and self.now_s() - kept[0] < PROOF_LIFE_S:
+                return kept[1]
+            try:
+                made = make()
+            except UnreachableError:
+                # An older proof is still a proof: its reader sees how old it is, and decides.
+                if kept is None:
+                    raise
+                return kept[1]
+            self._proofs[name] = (self.now_s(), made)
+            self._proofs.move_to_end(name)
+            while len(self._proofs) > MAX_KEPT_PROOFS:
+                self._proofs.popitem(last=False)
+            return made
+
+    def _allow(self, device: bytes, count: int) -> None:
+        now = self.now_s()
+        said = self._events.setdefault(device, deque())
+        self._events.move_to_end(device)
+        while said and now - said[0] > EVENTS_WINDOW_S:
+            said.popleft()
+        if len(said) + count > MAX_EVENTS_PER_DEVICE:
+            raise TooManyError(
+                f"device 0x{device.hex()} says too much",
+                expected=f"at most {MAX_EVENTS_PER_DEVICE} events an hour",
+                got=len(said) + count,
+                hint="look at the device; `fwledger receipts submit` takes a long queue",
+            )
+        said.extend([now] * count)
+        while len(self._events) > MAX_DEVICES:
+            self._events.popitem(last=False)
