@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -14,7 +15,7 @@ from eth_account import Account
 from eth_utils import function_abi_to_4byte_selector
 from eth_utils.abi import event_abi_to_log_topic
 
-from tests.contract.evm import CHAIN_ID, GENESIS_TIME, Machine, RawLog, Receipt, private_key
+from tests.contract.evm import CHAIN_ID, GENESIS_TIME, Machine, RawLog, Receipt, created_at, private_key
 
 ARTIFACTS = Path(__file__).parents[2] / "contracts" / "artifacts"
 DAY = 86_400
@@ -267,9 +268,7 @@ class World:
         self.guardian = private_key(0x30)
         self.enroller = private_key(0x40)
         self.publish_threshold, self.govern_threshold = publish_threshold, govern_threshold
-        from tests.contract.evm import _created
-
-        journal_address = _created(address(self.deployer), 1)
+        journal_address = created_at(address(self.deployer), 1)
         receipt = self.deploy("FirmwareLedger", *self.ledger_args(journal_address))
         assert receipt.ok, receipt.reason
         self.ledger = Contract("FirmwareLedger", receipt.created)
@@ -447,3 +446,25 @@ class World:
 
     def submit(self, event: Event, device: Device) -> Receipt:
         return self.act("submit_event", (device.report(event),))
+
+
+@functools.cache
+def _deployed(fork: str, threshold: int) -> World:
+    world = World(Machine(fork), publish_threshold=threshold, govern_threshold=threshold)
+    world.machine.keep()
+    return world
+
+
+def fresh(fork: str = "prague", threshold: int = 1) -> World:
+    """Give a newly deployed pair: three publishers and governors, of whom `threshold` must approve."""
+    base = _deployed(fork, threshold)
+    world = copy.copy(base)
+    world.machine = base.machine.copy()
+    return world
+
+
+def refused(receipt: Receipt, reason: str) -> None:
+    """Hold that a transaction was refused for this reason, without a trace in the logs."""
+    assert not receipt.ok, "it went through"
+    assert receipt.reason == f"fwledger: {reason}"
+    assert receipt.logs == ()

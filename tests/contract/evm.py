@@ -10,6 +10,8 @@ from eth.chains.base import ChainContext
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks import BerlinVM, PragueVM
+from eth.vm.message import Message
+from eth_hash.auto import keccak
 from eth_keys import keys
 
 CHAIN_ID = 4242
@@ -92,6 +94,11 @@ class Machine:
         self.state.set_storage(address, slot, value)
         self.state.lock_changes()
 
+    def storage_roots(self, *addresses: bytes) -> tuple[bytes, ...]:
+        """Give the roots of the accounts' storage, as a block would hold them."""
+        self.state.make_state_root()
+        return tuple(self.state._account_db._get_account(a).storage_root for a in addresses)
+
     def code(self, address: bytes) -> bytes:
         return self.state.get_code(address)
 
@@ -113,14 +120,12 @@ class Machine:
             gas=gas_used,
             reason="" if computation.is_success else _reason(computation.output),
             logs=tuple(RawLog(*entry) for entry in computation.get_log_entries()),
-            created=_created(sender, nonce),
+            created=created_at(sender, nonce),
         )
 
     def call(self, sender: bytes, to: bytes, data: bytes) -> bytes:
         """Run an eth_call: nothing is kept."""
         snapshot = self.state.snapshot()
-        from eth.vm.message import Message
-
         message = Message(
             gas=10_000_000, to=to, sender=sender, value=0, data=data, code=self.state.get_code(to)
         )
@@ -132,9 +137,7 @@ class Machine:
         return computation.output
 
 
-def _created(sender: bytes, nonce: int) -> bytes:
-    from eth_hash.auto import keccak
-
+def created_at(sender: bytes, nonce: int) -> bytes:
     return keccak(rlp.encode([sender, nonce]))[12:]
 
 
