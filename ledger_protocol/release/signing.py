@@ -23,6 +23,8 @@ from ledger_protocol.limits import MAX_KEYS, MAX_SIGNATURES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
     from ledger_protocol.content.dag_cbor import Encodable
     from ledger_protocol.fields import Fields
 
@@ -260,17 +262,13 @@ def _load(spki: bytes) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
     )
 
 
-def _spki_of(key: object) -> bytes:
+def _spki_of(key: PublicKeyTypes) -> bytes:
     """Return the canonical DER of a key object; `PublicKey` refuses other kinds by name."""
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         # Older versions of cryptography keep a compressed point compressed when they write the key.
         point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
         return _P256_HEAD[:-1] + point
-    encoder = getattr(key, "public_bytes", None)
-    if encoder is None:
-        raise SignatureError("public key", expected=_ACCEPTED, got=type(key).__name__)
-    spki: bytes = encoder(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return spki
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _check_scalars(r: int, s: int) -> None:

@@ -234,6 +234,19 @@ def test_an_encrypted_image_that_is_no_file_is_refused(image):
         Manifest.decode(dag_cbor.encode(document))
 
 
+@pytest.mark.parametrize("encryption", [[], [1], "age", b"age", True, 1])
+def test_an_encryption_that_is_no_map_is_refused(encryption):
+    document = plain(manifest(components=(component(encryption={"scheme": "age"}),)))
+    document["components"][0]["encryption"] = encryption
+    with pytest.raises(MalformedError, match="encryption"):
+        Manifest.decode(dag_cbor.encode(document))
+
+
+def test_as_many_identifiers_as_the_limit_are_read():
+    most = {f"k{n}": "a" * 256 for n in range(64)}
+    assert Manifest.decode(manifest(identifiers=most).encode()).identifiers == most
+
+
 def test_a_pack_without_a_base_has_a_null_base():
     pack = Delta(None, "zstd-runs", Cid.of(DAG_CBOR, b"pack"), 5)
     made = manifest(components=(component(deltas=(pack,)),))

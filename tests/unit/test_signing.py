@@ -124,6 +124,12 @@ def test_a_key_of_small_order_is_refused(y):
             PublicKey(ED_KEY.spki[:12] + (y | sign_bit).to_bytes(32, "little"))
 
 
+def test_all_points_of_small_order_are_listed():
+    order_8 = SMALL_Y[2]
+    assert sorted({0, 1, PRIME - 1, order_8, PRIME - order_8}) == SMALL_Y
+    assert _edwards_double(order_8) == 0  # a point of order 4, so this one has order 8
+
+
 @pytest.mark.parametrize("y", [PRIME, PRIME + 1, PRIME + 3, 2**255 - 1])
 def test_a_second_spelling_of_an_ed25519_point_is_refused(y):
     with pytest.raises(SignatureError):
