@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from device_verifier.errors import UsageError
+from device_verifier.strict_json import parse_json
 from ledger_protocol.report.reasons import Reason
 
 __all__ = [
@@ -179,13 +180,11 @@ def facts_from_json(data: bytes) -> DeviceFacts:
     Unknown keys, missing required ones and values of another type or range are refused by name
     (`UsageError`): a misspelt floor must not become a floor of zero.
     """
-    if len(data) > MAX_FACTS_BYTES:
-        raise _bad("the file", f"at most {MAX_FACTS_BYTES} bytes", f"{len(data)} bytes")
     try:
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(data, max_bytes=MAX_FACTS_BYTES)
+    except ValueError as error:
         raise _bad("the file", "JSON in UTF-8", str(error)) from error
-    top = _Fields(document, "the document", {"schema"} | {f.name for f in fields(DeviceFacts)})
+    top = _Fields(document, "", {"schema"} | {f.name for f in fields(DeviceFacts)})
     if top.get("schema", _text) != SCHEMA:
         raise _bad("schema", SCHEMA, top.get("schema", _text))
     return DeviceFacts(
@@ -214,21 +213,20 @@ class _Fields:
 
     def __init__(self, value: object, where: str, known: set[str]) -> None:
         if not isinstance(value, dict):
-            raise _bad(where, "an object", type(value).__name__)
-        unknown = sorted(set(value) - known)
+            raise _bad(where or "the document", "an object", type(value).__name__)
+        unknown = ", ".join(sorted(set(value) - known))
         if unknown:
-            raise _bad(
-                where, "known fields: " + ", ".join(sorted(known)), ", ".join(unknown)[:MAX_TEXT_CHARS]
-            )
+            raise _bad(where or "the document", "known fields: " + ", ".join(sorted(known)), _brief(unknown))
         self._values: Mapping[str, object] = value
+        self._prefix = f"{where}." if where else ""
 
     def get(self, name: str, read: Callable[[str, object], T]) -> T:
         if name not in self._values:
-            raise _bad(name, "a value", "nothing")
-        return read(name, self._values[name])
+            raise _bad(self._prefix + name, "a value", "nothing")
+        return read(self._prefix + name, self._values[name])
 
     def get_or(self, name: str, read: Callable[[str, object], T], default: T) -> T:
-        return read(name, self._values[name]) if name in self._values else default
+        return self.get(name, read) if name in self._values else default
 
     def list_of(self, name: str, read: Callable[[str, object], T]) -> tuple[T, ...]:
         return self.get(name, _list(read)) if name in self._values else ()

@@ -89,7 +89,7 @@ class Bundle:
                 reason=Reason.BUNDLE_INCOMPLETE,
                 expected=error.expected,
                 got="nothing",
-                hint=error.hint,
+                hint=error.hint or "copy all parts (name.car, name.1.car, ...) again",
             ) from error
         except ProtocolError as error:
             raise NotTrusted(

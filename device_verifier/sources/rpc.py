@@ -11,6 +11,7 @@ from typing import Final
 from device_verifier.errors import DeviceError, SourceUnreachable
 from device_verifier.sources import BlockSource, StateQuery
 from device_verifier.sources.http import HttpClient, HttpLimits, printable
+from device_verifier.strict_json import parse_json
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.keccak import keccak256
@@ -27,10 +28,6 @@ __all__ = ["PUBLISHED_TOPIC", "TRUST_ROOT_SET_TOPIC", "RpcLedger"]
 
 # Proof answers are hex of at most a few hundred nodes of 532 bytes; logs of one channel are smaller still.
 MAX_ANSWER_BYTES: Final = 4 * 2**20
-# An answer of ours nests 5 deep; 4,096 logs have 4 brackets each.
-MAX_JSON_DEPTH: Final = 32
-MAX_JSON_BRACKETS: Final = 65_536
-_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 MAX_LOGS: Final = 4_096
 # Public nodes refuse wide eth_getLogs ranges; 10,000 blocks is what the strictest common ones take.
 LOG_WINDOW_BLOCKS: Final = 10_000
@@ -238,7 +235,7 @@ class RpcLedger:
             "", json.dumps(request).encode(), max_bytes=MAX_ANSWER_BYTES, content_type="application/json"
         )
         try:
-            document = self._object(_parsed(answer.body))
+            document = self._object(parse_json(answer.body, max_bytes=MAX_ANSWER_BYTES))
         except ValueError as error:
             raise self._confused(f"{method}: status {answer.status}, not JSON") from error
         if document.get("error") is not None:
@@ -272,20 +269,6 @@ class RpcLedger:
             got=text,
             hint="check the URL, and that the node keeps the state of its newest block",
         )
-
-
-def _parsed(body: bytes) -> object:
-    """Parse JSON whose nesting is bounded first; ValueError for what is not such.
-
-    The interpreter's own guard is its recursion limit, and a process that raised it (py-evm does) overflows
-    the C stack in `json` instead. Brackets inside strings are counted too, which real answers do not have.
-    """
-    depth = 0
-    for count, bracket in enumerate(_BRACKETS.finditer(body), start=1):
-        depth += 1 if bracket.group() in b"[{" else -1
-        if depth > MAX_JSON_DEPTH or count > MAX_JSON_BRACKETS:
-            raise ValueError("nested too deep, or too many parts")
-    return json.loads(body)
 
 
 def _hex_number(value: object) -> int | None:
