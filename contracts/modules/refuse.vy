@@ -11,6 +11,6 @@
 @pure
 def _no(reason: String[64]):
     """
-    @notice Reverts with the reason, which begins with "fwledger: " so that the client can map it.
+    @notice Reverts with a reason, which names this project first, so that the client can map it.
     """
     raise reason

@@ -236,7 +236,7 @@ BENT_FIELDS = {
 }
 
 
-@pytest.mark.parametrize("place, value", BENT_FIELDS.values(), ids=BENT_FIELDS)
+@pytest.mark.parametrize(("place", "value"), BENT_FIELDS.values(), ids=BENT_FIELDS)
 def test_the_approval_of_a_publication_binds_what_it_names(place, value):
     ready = _ready()
     args = list(ready.publish_args(STABLE, SECOND, sequence=2, epoch=0))

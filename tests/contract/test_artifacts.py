@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from contracts import compile as compiler
 from ledger_protocol.ledger import layout
 from tests.contract.actors import artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCES = sorted((compiler.ROOT / "contracts").rglob("*.vy"))
 # EIP-170.
@@ -103,9 +106,9 @@ def test_every_external_function_says_what_it_does_and_what_each_parameter_is(pa
     found = re.findall(
         r'^@(?:external|deploy)\n(?:@\w+\n)*def (\w+)\((.*?)\)(?: -> [^:]+(?:, [^:]+)*)?:\n    """(.*?)"""',
         text,
-        flags=re.S | re.M,
+        flags=re.DOTALL | re.MULTILINE,
     )
-    assert len(found) == len(re.findall(r"^@(?:external|deploy)$", text, flags=re.M))
+    assert len(found) == len(re.findall(r"^@(?:external|deploy)$", text, flags=re.MULTILINE))
     for name, parameters, doc in found:
         assert "@notice" in doc, name
         named = re.findall(r"(\w+): ", parameters)

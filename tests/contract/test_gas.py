@@ -1,0 +1,237 @@
+"""What each act and event costs, to the unit of gas, and the bar that it must stay under.
+
+A figure is what a receipt says: intrinsic gas and calldata included. The inputs are fixed, so the figures are exact;
+a changed one is an explicit act. First calls (which write fresh slots) and steady ones stand apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.actors import (
+    BASELINE,
+    CONFIRMED,
+    FAILED,
+    INSTALLED,
+    REJECTED,
+    Curve,
+    Device,
+    World,
+    digest,
+    fresh,
+    queue_args,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STABLE, BETA = digest("stable"), digest("beta")
+RELEASES = [digest(f"release {i}") for i in range(4)]
+# In the ramp when a vote comes: share and cohort are both computed.
+CURVE = Curve(initial_bps=9_999, hold_hours=24, ramp_hours=48, halt_bps=300, min_reports=300)
+FORKS = ("berlin", "prague")
+
+
+def publish(world: World, number: int, **options) -> int:
+    receipt = world.publish(
+        STABLE, RELEASES[number], sequence=1_000 + number, security_version=3, **({"curve": CURVE} | options)
+    )
+    return receipt.gas
+
+
+def fleet(world: World, count: int) -> list[Device]:
+    """Devices with a past, in a group whose channel has a release that is already being tallied."""
+    publish(world, 0)
+    world.act("assign_group", world.group_args(1, STABLE))
+    devices = [Device(i, world.journal.address) for i in range(count + 1)]
+    for device in devices:
+        world.enrol(device)
+        world.submit(device.event(RELEASES[1], BASELINE), device)
+    publish(world, 1)
+    world.machine.advance(3_600)
+    world.submit(devices[-1].event(RELEASES[1], INSTALLED), devices[-1])
+    return devices[:-1]
+
+
+def say(world: World, device: Device, kind: int, release: bytes = RELEASES[1]) -> int:
+    return world.submit(device.event(release, kind), device).gas
+
+
+def first_publish(world: World) -> int:
+    return publish(world, 0)
+
+
+def steady_publish(world: World) -> int:
+    publish(world, 0)
+    return publish(world, 1)
+
+
+def set_rollout(world: World) -> int:
+    publish(world, 0)
+    return world.act("set_rollout", world.rollout_args("SetRollout", STABLE, CURVE)).gas
+
+
+def halt(world: World) -> int:
+    publish(world, 0)
+    return world.act("halt", (STABLE,), key=world.guardian).gas
+
+
+def resume(world: World) -> int:
+    halt(world)
+    return world.act("resume", world.rollout_args("Resume", STABLE, CURVE)).gas
+
+
+def revoke(world: World) -> int:
+    return world.act("revoke", (RELEASES[0], 7), key=world.guardian).gas
+
+
+def revoke_mandatory(world: World) -> int:
+    return world.act("revoke_approved", world.revoke_args(RELEASES[0], mandatory=True)).gas
+
+
+def new_group(world: World) -> int:
+    publish(world, 0)
+    return world.act("assign_group", world.group_args(1, STABLE)).gas
+
+
+def moved_group(world: World) -> int:
+    new_group(world)
+    world.publish(BETA, RELEASES[0], sequence=1)
+    return world.act("assign_group", world.group_args(1, BETA)).gas
+
+
+def first_trust_root(world: World) -> int:
+    return world.act("set_trust_root", world.root_args(digest("root 1"), 1)).gas
+
+
+def next_trust_root(world: World) -> int:
+    first_trust_root(world)
+    return world.act("set_trust_root", world.root_args(digest("root 2"), 2)).gas
+
+
+def retire_one(world: World) -> int:
+    (device,) = fleet(world, 1)
+    return world.act("place_devices", world.place_args([device.address], 1, retired=True)).gas
+
+
+def enrol_one(world: World) -> int:
+    return world.enrol(Device(0, world.journal.address)).gas
+
+
+def enrol_128(world: World) -> int:
+    entries = [(Device(i, world.journal.address).address, 1, digest(f"serial {i}")) for i in range(128)]
+    return world.act("enrol_many", (entries,), key=world.enroller).gas // 128
+
+
+def event_uncounted(world: World) -> int:
+    (device,) = fleet(world, 1)
+    return say(world, device, REJECTED)
+
+
+def event_voting_uncounted(world: World) -> int:
+    (device,) = fleet(world, 1)
+    say(world, device, INSTALLED)
+    return say(world, device, INSTALLED)
+
+
+def event_first_vote(world: World) -> int:
+    (device,) = fleet(world, 1)
+    publish(world, 2)
+    return say(world, device, INSTALLED, RELEASES[2])
+
+
+def event_installed(world: World) -> int:
+    (device,) = fleet(world, 1)
+    return say(world, device, INSTALLED)
+
+
+def event_confirmed(world: World) -> int:
+    (device,) = fleet(world, 1)
+    say(world, device, INSTALLED)
+    return say(world, device, CONFIRMED)
+
+
+def event_failed(world: World) -> int:
+    (device,) = fleet(world, 1)
+    say(world, device, INSTALLED)
+    return say(world, device, FAILED)
+
+
+def event_trips(world: World) -> int:
+    (device,) = fleet(world, 1)
+    curve = Curve(initial_bps=9_999, hold_hours=24, ramp_hours=48, halt_bps=300, min_reports=1)
+    world.act("set_rollout", world.rollout_args("SetRollout", STABLE, curve))
+    say(world, device, INSTALLED)
+    gas = say(world, device, FAILED)
+    assert (world.word(STABLE) >> 80) & 1
+    return gas
+
+
+def queue(world: World, device: Device, said: list[tuple[bytes, int]]) -> int:
+    events = [device.event(release, kind) for release, kind in said]
+    return world.act("submit_queue", queue_args(device, events)).gas
+
+
+def queue_of_2(world: World) -> int:
+    (device,) = fleet(world, 1)
+    return queue(world, device, [(RELEASES[1], INSTALLED), (RELEASES[1], CONFIRMED)])
+
+
+def queue_of_10(world: World) -> int:
+    (device,) = fleet(world, 1)
+    return queue(world, device, [(RELEASES[1], k) for k in (INSTALLED, CONFIRMED, *[REJECTED] * 8)])
+
+
+def queue_of_10_three_releases(world: World) -> int:
+    """Home after a long journey: it closes an old vote, skipped a release, and runs the head."""
+    device, other = fleet(world, 2)
+    say(world, device, INSTALLED)
+    publish(world, 2)
+    publish(world, 3)
+    world.submit(other.event(RELEASES[3], INSTALLED), other)
+    old, skipped, head = RELEASES[1:4]
+    said = [(old, CONFIRMED), (skipped, REJECTED), (skipped, REJECTED), (head, INSTALLED), (head, CONFIRMED)]
+    return queue(world, device, said + [(head, REJECTED)] * 5)
+
+
+# name, act, approvals, gas, bar (None: the design names none)
+GOLDEN: list[tuple[str, Callable[[World], int], int, int, int | None]] = [
+    ("first publish", first_publish, 1, 83_046, 83_800),
+    ("first publish, 2 of 3", first_publish, 2, 89_851, 91_100),
+    ("publish", steady_publish, 1, 48_877, 49_000),
+    ("publish, 2 of 3", steady_publish, 2, 55_670, 56_300),
+    ("set rollout, 2 of 3", set_rollout, 2, 47_009, None),
+    ("halt", halt, 1, 31_372, 32_300),
+    ("resume, 2 of 3", resume, 2, 46_925, 47_700),
+    ("revoke", revoke, 1, 48_680, 49_900),
+    ("revoke mandatory, 2 of 3", revoke_mandatory, 2, 63_795, None),
+    ("group new, 2 of 3", new_group, 2, 68_374, 69_300),
+    ("group moved", moved_group, 1, 44_445, 49_000),
+    ("group moved, 2 of 3", moved_group, 2, 51_250, None),
+    ("trust root, first, 2 of 3", first_trust_root, 2, 85_790, None),
+    ("trust root, next, 2 of 3", next_trust_root, 2, 51_590, 70_500),
+    ("retire one, 2 of 3", retire_one, 2, 61_401, 63_000),
+    ("enrol one", enrol_one, 1, 51_433, 52_600),
+    ("enrol 128, each", enrol_128, 1, 25_540, 26_000),
+    ("event, uncounted", event_uncounted, 1, 35_372, 35_600),
+    ("event, voting kind but not counted", event_voting_uncounted, 1, 42_954, 43_100),
+    ("event, first vote", event_first_vote, 1, 68_919, 69_400),
+    ("event, installed", event_installed, 1, 49_303, 49_800),
+    ("event, confirmed", event_confirmed, 1, 41_058, 41_200),
+    ("event, failed", event_failed, 1, 48_608, 48_900),
+    ("event, failed that trips", event_trips, 1, 54_589, 55_400),
+    ("queue of 2", queue_of_2, 1, 55_620, 55_700),
+    ("queue of 10, one release", queue_of_10, 1, 71_551, 71_600),
+    ("queue of 10, three releases", queue_of_10_three_releases, 1, 79_576, 81_900),
+]
+
+
+@pytest.mark.parametrize("fork", FORKS)
+@pytest.mark.parametrize(
+    ("act", "threshold", "gas", "bar"), [row[1:] for row in GOLDEN], ids=[row[0] for row in GOLDEN]
+)
+def test_gas_is_exact_and_under_its_bar(fork, act, threshold, gas, bar):
+    assert act(fresh(fork, threshold)) == gas
+    assert bar is None or gas <= bar
