@@ -233,7 +233,7 @@ def tally_key(release: bytes, published_at: int) -> bytes:
 
 def _unpack(word: int, fields: Mapping[str, tuple[int, int]], what: str) -> dict[str, int]:
     known = sum(((1 << bits) - 1) << low for low, bits in fields.values())
-    if word & ~known or word < 0:
+    if word & ~known:
         raise MalformedError(
             f"{what}: bits outside the layout",
             expected=f"only bits of {known:#x}",

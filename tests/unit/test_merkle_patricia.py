@@ -62,6 +62,20 @@ def test_what_is_no_node_is_refused(node, why):
         get(root, bytes.fromhex("abab"), nodes)
 
 
+def test_an_extension_without_a_path_is_refused_though_it_leads_to_the_leaf():
+    end = leaf("20abab", b"v" * 40)
+    root, nodes = root_and_set([b"\x00", keccak256(rlp.encode(end))], end)
+    with pytest.raises(ProofError, match="without a path"):
+        get(root, bytes.fromhex("abab"), nodes)
+
+
+@pytest.mark.parametrize("reference_bytes", [1, 31, 33])
+def test_a_reference_that_is_no_hash_is_named(reference_bytes):
+    root, nodes = root_and_set([b"\x1a", b"h" * reference_bytes])
+    with pytest.raises(ProofError, match="reference"):
+        get(root, bytes.fromhex("abab"), nodes)
+
+
 def test_a_node_that_is_not_rlp_is_refused():
     junk = b"\xb8\x01junk"
     with pytest.raises(ProofError, match="canonical"):

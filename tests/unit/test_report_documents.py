@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -280,6 +281,18 @@ def test_a_request_round_trips_and_is_verified():
 def test_a_request_that_its_key_did_not_sign_is_refused(changes):
     with pytest.raises(SignatureError):
         EnrolmentRequest.decode(replace(request(), **changes).encode())
+
+
+def test_a_signature_without_the_requests_own_domain_is_refused():
+    made = request()
+    value = dag_cbor.decode(made.encode(), max_bytes=4_096)
+    del value["signature"]
+    claims = dag_cbor.encode(value)
+    bare = device_key.sign_digest(KEY, hashlib.sha256(claims).digest())
+    with pytest.raises(SignatureError):
+        EnrolmentRequest.decode(replace(made, signature=bare).encode())
+    own = device_key.sign_digest(KEY, hashlib.sha256(b"fwledger/enrolment/1\0" + claims).digest())
+    assert EnrolmentRequest.decode(replace(made, signature=own).encode()).device == made.device
 
 
 def test_a_request_for_an_address_of_another_key_is_refused():

@@ -86,6 +86,15 @@ def test_the_cohort_is_the_designs_hash():
     assert cohort(release, address) == int.from_bytes(digest[:8], "big") % 10_000
 
 
+def test_a_device_at_the_share_itself_is_not_in():
+    release, address = b"r" * 32, b"a" * 20
+    place = cohort(release, address)
+    assert 0 < place < 10_000
+    for share, reached in ((place, False), (place + 1, True)):
+        word = replace(SLOW, initial_bps=share)
+        assert in_cohort(word, release=release, address=address, at_s=START) is reached
+
+
 def test_each_release_draws_its_own_order():
     devices = [index.to_bytes(20, "big") for index in range(100)]
     first, second = ([cohort(release * 32, device) for device in devices] for release in (b"1", b"2"))
