@@ -10,9 +10,15 @@ from tests.support.ipfs import embedded_node, ipfs_node, kubo_node  # noqa: F401
 if TYPE_CHECKING:
     import pytest
 
-ENGINES = {
-    "kubo": "FWLEDGER_KUBO"
-}  # name in @pytest.mark.engines(name): variable with the path of its binary
+# name in @pytest.mark.engines(name): variable with the path of its binary
+ENGINES = {"kubo": "FWLEDGER_KUBO"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # ipfshttpclient hands urllib3 2 an argument of version 1; pytest would print it for every test.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:The 'strict' parameter is no longer needed:FutureWarning"
+    )
 
 
 def pytest_report_header() -> list[str]:

@@ -81,7 +81,7 @@ def import_file(
                     f"cannot read {source}", expected="a readable file", got=error.strerror or error
                 ) from None
         run = _Run(profile, progress)
-        new = sink.put_many(run.blocks(stream)) if sink else sum(0 for _ in run.blocks(stream))
+        new = sink.put_many(run.blocks(stream)) if sink is not None else sum(0 for _ in run.blocks(stream))
         return run.result(new)
 
 

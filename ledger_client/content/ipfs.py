@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 10.0
 TIMEOUT_S: Final = 60.0  # without a byte; a node hashes and pins 1 GiB in less
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # of a list of pins: 600,000 of them
+_MAX_ANSWER_DEPTH: Final = 32  # levels; the deepest that we ask for has four
 _MAX_ROOTS: Final = 16
 # The library hands urllib3 2 an argument of version 1; it is why urllib3 is held below 3.
 warnings.filterwarnings("ignore", "The 'strict' parameter is no longer needed", FutureWarning)
@@ -99,10 +100,14 @@ class IpfsClient:
         answer = self._json("/id")
         return NodeInfo(_text(answer, "ID"), _text(answer, "AgentVersion"))
 
-    def put_block(self, block: bytes, codec: int = RAW) -> Cid:
-        """Store one block; return its address, which is compared with what the node says."""
+    def put_block(self, block: bytes, codec: int = RAW, *, pin: bool = False) -> Cid:
+        """Store one block, pinned where asked; return its address, which is compared with what the node
+        says.
+        """
         cid = Cid.of(codec, block)
-        answer = self._upload("/block/put", iter((block,)), {"cid-codec": CODECS[codec]})
+        answer = self._upload(
+            "/block/put", iter((block,)), {"cid-codec": CODECS[codec], "pin": str(pin).lower()}
+        )
         _check_address(_text(_one(answer), "Key"), cid)
         return cid
 
@@ -331,15 +336,25 @@ def _read_answers(pieces: Generator[bytes, None, None]) -> list[Answer]:
     answers = []
     try:
         for line in text.splitlines():
+            _check_depth(line)
             answer = json.loads(line)
             if not isinstance(answer, dict):
                 raise NodeRefusedError(_ANSWER, expected="JSON objects", got=type(answer).__name__)
             if answer.get("Type") == "error":
                 raise NodeRefusedError("the IPFS node refused", got=str(answer.get("Message"))[:300])
             answers.append(answer)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise NodeRefusedError(_ANSWER, expected="JSON objects", got=repr(bytes(text[:80]))) from None
     return answers
+
+
+def _check_depth(line: bytearray) -> None:
+    # Libraries of other parts raise Python's recursion limit so far that a deep answer would end the process.
+    depth = 0
+    for match in re.finditer(rb"[\[{\]}]", line):
+        depth += 1 if match[0] in b"[{" else -1
+        if depth > _MAX_ANSWER_DEPTH:
+            raise NodeRefusedError(_ANSWER, expected=f"at most {_MAX_ANSWER_DEPTH} levels", got="more")
 
 
 def _one(answers: list[Answer]) -> Answer:

@@ -98,6 +98,13 @@ def test_a_block_comes_back_as_it_was_put(client):
     assert client.get_block(cid) == block
 
 
+def test_a_block_that_is_pinned_when_put_outlives_garbage_collection(client):
+    cid = client.put_block(dag_cbor.encode({"kept": True}), DAG_CBOR, pin=True)
+    client.gc()
+    assert client.pinned(cid)
+    assert client.has_block(cid)
+
+
 def test_a_document_is_put_under_its_own_codec(client):
     document = dag_cbor.encode({"a": 1})
     assert client.put_block(document, DAG_CBOR) == Cid.of(DAG_CBOR, document)
