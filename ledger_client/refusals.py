@@ -164,11 +164,11 @@ class QueueGapError(RevertedError):
     advice = "submit each run of consecutive events by itself"
 
 
-class ReleaseIndexError(RevertedError):
-    """An event of the queue names a release that is not listed."""
+class OtherJournalError(RevertedError):
+    """The ledger that the new journal is to serve names another one."""
 
-    reason = "release index out of range"
-    advice = "this is a defect of the sender"
+    reason = "ledger names another journal"
+    advice = "deploy the pair anew, with no other transaction of the account in between"
 
 
 class ReleaseRevokedError(RevertedError):
