@@ -85,7 +85,9 @@ def _files(top: Path) -> Iterator[Path]:
 
 
 def _write_cpio(root: Path, archive: Path) -> None:
-    """Write the tree as "newc" (cpio(5)): a fixed ASCII header of 13 hex fields, name and data padded to 4 bytes."""
+    """Write the tree as "newc" (cpio(5)): a fixed ASCII header of 13 hex fields, name and data padded to 4
+    bytes.
+    """
     with archive.open("wb") as out:
         for number, path in enumerate(sorted(root.rglob("*")), start=1):
             is_folder = path.is_dir()

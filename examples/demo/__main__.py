@@ -1,0 +1,25 @@
+"""`make demo`: exits with 0 if everything went as it must, with 1 and the reason if anything did not."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from examples.demo.stage import DemoError, Stage
+from examples.demo.story import run_demo
+
+
+def main() -> int:
+    """Play the story in a folder of its own, which goes when it ends well."""
+    with tempfile.TemporaryDirectory(prefix="fwledger-demo-", ignore_cleanup_errors=True) as folder:
+        try:
+            with Stage(Path(folder).resolve()) as stage:
+                run_demo(stage)
+        except DemoError as error:
+            print(f"\nerror: the demo went otherwise: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+sys.exit(main())
