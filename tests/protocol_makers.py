@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 from dataclasses import replace
@@ -52,10 +53,8 @@ def validator(name: str) -> Validator:
     return Validator(keccak256(point[1:])[12:], point)
 
 
-def vkey(name: str, *, point: bytes | None = None) -> str:
-    import base64
-
-    data = b"\xffevm-checkpoint/v1" + (point or digest(f"witness {name}"))
+def vkey(name: str, *, point: bytes | None = None, kind: bytes = b"\xffevm-checkpoint/v1") -> str:
+    data = kind + (point or digest(f"witness {name}"))
     key_id = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4].hex()
     return f"{name}+{key_id}+{base64.b64encode(data).decode()}"
 

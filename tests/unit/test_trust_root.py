@@ -419,6 +419,37 @@ def test_half_of_the_witnesses_is_none(threshold, count):
         trust_root(headers=HeaderTrust(None, witnesses, "all")).encode()
 
 
+def _odd_vkeys():
+    good = vkey("w.example")
+    name, key_id, encoded = good.split("+", 2)
+    assert good.endswith("=")  # 50 bytes: the last character has unused bits
+    yield "an Ed25519 key of a plain note", vkey("w.example", kind=b"\x01")
+    yield "another type byte", vkey("w.example", kind=b"\xfeevm-checkpoint/v1")
+    yield "no name of the type", vkey("w.example", kind=b"\xff")
+    yield "a short point", vkey("w.example", point=b"x" * 12)
+    yield "another name", f"v.example+{key_id}+{encoded}"
+    yield "another id", f"{name}+{'0' * 8}+{encoded}"
+    yield "upper-case id", f"{name}+{key_id.upper()}+{encoded}"
+    yield "unused bits of base64", good[:-2] + chr(ord(good[-2]) + 1) + "="
+    yield "missing padding", good[:-1]
+    yield "a name with a space", vkey("w example")
+    yield "a name with a plus", vkey("w+example")
+
+
+@pytest.mark.parametrize(("why", "odd"), list(_odd_vkeys()))
+def test_an_odd_vkey_is_refused(why, odd):
+    witnesses = replace(trust_root().headers.witnesses, threshold=1, keys=(odd,))
+    with pytest.raises(ProtocolError):
+        trust_root(headers=HeaderTrust(None, witnesses, "all")).encode()
+
+
+def test_a_root_that_nobody_could_decode_is_not_encoded():
+    with pytest.raises(ProtocolError):
+        trust_root(version=0).encode()
+    with pytest.raises(MalformedError, match="survive"):
+        trust_root(root_keys=KeySet(2, list(public(*ROOT_SIGNERS)))).encode()
+
+
 def test_a_validator_off_the_curve_is_refused():
     from ledger_protocol.keccak import keccak256
 
