@@ -26,7 +26,14 @@ from ledger_protocol.limits import MAX_MANIFEST_BYTES
 from ledger_protocol.release.manifest import Manifest, release_id
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["network_sources", "open_agent", "open_bundle_sources", "simulated_bootloader", "system_clock"]
+__all__ = [
+    "STATE_NAME",
+    "network_sources",
+    "open_agent",
+    "open_bundle_sources",
+    "simulated_bootloader",
+    "system_clock",
+]
 
 
 @contextmanager

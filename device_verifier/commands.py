@@ -46,39 +46,43 @@ def run_command(
         # A file, not a pipe: a hook that never reads its input must not block us.
         given.write(stdin)
         given.seek(0)
+        reading, writing = os.pipe()
         try:
             process = subprocess.Popen(
                 list(argv),
                 stdin=given,
-                stdout=subprocess.PIPE,
+                stdout=writing,
                 stderr=subprocess.STDOUT,
                 env={"PATH": CLEAN_PATH, "LC_ALL": "C", **environment},
                 cwd="/",
                 start_new_session=True,
             )
         except OSError as error:
+            os.close(reading)
             return CommandResult(None, f"cannot run {argv[0]}: {error.strerror or error}")
+        finally:
+            os.close(writing)
     try:
-        output, in_time = _collect(process, timeout_s)
+        output, in_time = _collect(process, reading, timeout_s)
         if not in_time:
             return CommandResult(None, f"{output}stopped after {timeout_s:g} s")
         return CommandResult(process.wait(), output)
     finally:
+        os.close(reading)
         _kill_session(process)
 
 
-def _collect(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[str, bool]:
+def _collect(process: subprocess.Popen[bytes], output: int, timeout_s: float) -> tuple[str, bool]:
     """Read the output's end until it closes and the command has ended; say whether that was in time."""
-    assert process.stdout is not None
     tail = b""
     deadline = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(output, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not selector.select(left):
                 return tail.decode("utf-8", "replace"), False
-            piece = os.read(process.stdout.fileno(), READ_BYTES)
+            piece = os.read(output, READ_BYTES)
             if not piece:
                 break
             tail = (tail + piece)[-MAX_OUTPUT_BYTES:]
@@ -94,5 +98,3 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from device_verifier.commands import run_command
+from device_verifier.commands import CommandResult, run_command
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["HealthCheck", "HealthReport", "HealthResult", "check_health"]
@@ -63,8 +63,7 @@ def check_health(
     results = list(more)
     for check in checks:
         result = run_command(check.command, timeout_s=check.timeout_s, environment=environment)
-        how = "" if result.passed else _how(result.exit_code)
-        results.append(HealthResult(check.name, result.passed, (how + result.output.strip())[-1000:]))
+        results.append(HealthResult(check.name, result.passed, _detail(result)[-1000:]))
     ill = not all(result.passed for result in results)
     cut_off = update_path()
     results.append(HealthResult("update-path", not cut_off, cut_off))
@@ -73,5 +72,8 @@ def check_health(
     return HealthReport(tuple(results), Reason.CONNECTIVITY_LOST if cut_off else None)
 
 
-def _how(exit_code: int | None) -> str:
-    return "" if exit_code is None else f"exit code {exit_code}: "
+def _detail(result: CommandResult) -> str:
+    said = result.output.strip()
+    if result.passed or result.exit_code is None:
+        return said
+    return f"exit code {result.exit_code}: {said}" if said else f"exit code {result.exit_code}"

@@ -154,6 +154,10 @@ class Store:
         )
         return [QueuedEvent(*row) for row in rows]
 
+    def count_events(self) -> int:
+        """Return how many events are queued, for whatever journal."""
+        return int(self._rows("SELECT count(*) FROM event")[0][0])
+
     def log(self, limit: int) -> list[LogLine]:
         """Return the newest `limit` lines of history, oldest first."""
         rows = self._rows(

@@ -1,4 +1,6 @@
-"""Attacks on what a device is told about the ledger (protocol.md §8), each mounted and refused with its reason."""
+"""Attacks on what a device is told about the ledger (protocol.md §8), each mounted and refused with its
+reason.
+"""
 
 from dataclasses import replace
 

@@ -277,7 +277,8 @@ def test_a_lying_nodes_values_are_never_read(scene):
     node.mangle = lie
     with http_server(node) as url:
         scene.ledgers = [RpcLedger(url)]
-        # It sent proofs for a head that does not exist, so the true head's words are missing: refused, not believed.
+        # It sent proofs for a head that does not exist, so the true head's words are missing: refused, not
+        # believed.
         assert scene.reason() is Reason.BAD_PROOF
 
 
