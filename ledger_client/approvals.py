@@ -16,6 +16,7 @@ from eth_account.messages import encode_typed_data
 from ledger_client.acts import MAX_PLACED_DEVICES, STRUCTS, Act
 from ledger_client.config import checksum_address, parse_address
 from ledger_client.errors import NotEnoughApprovalsError, NotTrustedError, UsageError
+from ledger_client.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -197,8 +198,8 @@ def _read(path: Path) -> bytes:
 
 def _parse(raw: bytes, where: str, *, schema: str | None = SCHEMA) -> dict[str, Any]:
     try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(raw)
+    except ValueError as error:
         raise UsageError(f"{where} is not JSON", got=str(error)[:80]) from error
     if not isinstance(document, dict) or (schema is not None and document.get("schema") != schema):
         found = document.get("schema") if isinstance(document, dict) else type(document).__name__

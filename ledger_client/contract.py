@@ -90,17 +90,18 @@ class Contract:
             end = min(start + width - 1, to_block)
             try:
                 with translated(f"logs of {event}"):
-                    found = self._web3.events[event].get_logs(
+                    entries = self._web3.events[event].get_logs(
                         from_block=start,
                         to_block=end,
                         argument_filters={k: _outward(v) for k, v in (match or {}).items()},
                     )
+                    found = [_log(entry) for entry in entries]
             except NodeRefusedError:
                 if width == 1:
                     raise
                 width = max(width // 2, 1)
                 continue
-            yield from (_log(entry) for entry in found)
+            yield from found
             start = end + 1
 
     def logs_of(self, receipt: Receipt, event: str) -> list[Log]:

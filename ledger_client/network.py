@@ -143,8 +143,8 @@ class Network:
             if base is None:
                 return Fees(max_fee=int(self.web3.eth.gas_price), tip=None)
             try:
-                tip = int(self.web3.eth.max_priority_fee)
-            except Web3Exception:  # not every node offers the method; its gasPrice holds base fee and tip
+                tip = int(self.rpc("eth_maxPriorityFeePerGas"), 16)
+            except NodeRefusedError:  # not every node offers the method; its gasPrice holds base fee and tip
                 tip = max(int(self.web3.eth.gas_price) - int(base), 0)
             return Fees(max_fee=2 * int(base) + tip, tip=tip)
 
@@ -180,17 +180,18 @@ class Network:
                 )
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.6, _LAST_POLL_S)
-        if found["status"] != 1:
-            self._explain(call, sender=sender, block=int(found["blockNumber"]))
-        created = found.get("contractAddress")
-        return Receipt(
-            transaction=transaction,
-            block_number=int(found["blockNumber"]),
-            gas_used=int(found["gasUsed"]),
-            price=int(found.get("effectiveGasPrice") or 0),
-            contract=bytes.fromhex(created[2:]) if created else None,
-            logs=tuple(found["logs"]),
-        )
+        with translated("eth_getTransactionReceipt"):
+            if found["status"] != 1:
+                self._explain(call, sender=sender, block=int(found["blockNumber"]))
+            created = found.get("contractAddress")
+            return Receipt(
+                transaction=transaction,
+                block_number=int(found["blockNumber"]),
+                gas_used=int(found["gasUsed"]),
+                price=int(found.get("effectiveGasPrice") or 0),
+                contract=bytes.fromhex(created[2:]) if created else None,
+                logs=tuple(found["logs"]),
+            )
 
     def _explain(self, call: Call, *, sender: bytes, block: int) -> None:
         """Ask for the reason of a mined failure by calling again on the state it met; always raises."""
@@ -234,7 +235,8 @@ def translated(what: str) -> Iterator[None]:
         raise NodeRefusedError(f"the node refused {what}: {_rpc_message(error)}") from error
     except (Web3ValidationError, MismatchedABI, EncodingError) as error:
         raise UsageError(f"an argument of {what} does not fit the contract", got=str(error)[:200]) from error
-    except Web3Exception as error:
+    except (Web3Exception, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # web3 formats answers before it checks their kind, so a lying node surfaces as any of these.
         raise NodeRefusedError(f"{what}: the node's answer made no sense: {str(error)[:200]}") from error
 
 

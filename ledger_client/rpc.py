@@ -6,7 +6,7 @@ A node that answers wrongly is caught by proofs, not here; a node on another cha
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -14,6 +14,7 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint
 
 from ledger_client.errors import UnreachableError, WrongLedgerError
+from ledger_client.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +102,14 @@ class Nodes(JSONBaseProvider):
                 if response.status_code in _TRY_ANOTHER_STATUS:
                     raise _NodeTroubleError(f"HTTP {response.status_code}")
                 raw = _read_at_most(response, MAX_ANSWER_BYTES)
-            answer = self.decode_rpc_response(raw)
+            answer: Any = parse_json(raw)
         except (requests.RequestException, OSError) as error:
             raise _NodeTroubleError(_reason(error)) from error
-        except (ValueError, UnicodeError, RecursionError) as error:
+        except ValueError as error:
             raise _NodeTroubleError("the answer is not JSON") from error
         if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
             raise _NodeTroubleError("the answer is not JSON-RPC")
-        return answer
+        return cast("RPCResponse", answer)
 
 
 class _NodeTroubleError(Exception):

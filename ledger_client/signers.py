@@ -15,6 +15,7 @@ from eth_account import Account as _EthAccount
 
 from ledger_client.config import checksum_address
 from ledger_client.errors import ConfigError, KeyFileError, UsageError
+from ledger_client.json_text import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ def load_keystore(path: Path, *, password: str) -> Account:
     """Open a v3 keystore file, as geth, cast, clef and `fwledger key new` write it."""
     raw = read_private_file(path, what="keystore")
     try:
-        document = json.loads(raw)
+        document = parse_json(raw)
         key = bytes(_EthAccount.decrypt(document, password))
         address = bytes.fromhex(_EthAccount.from_key(key).address[2:])
     except ValueError as error:

@@ -5,7 +5,6 @@ Making and signing are apart, so that root keys stay with people who never share
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from ledger_client.errors import NotTrustedError, UsageError
+from ledger_client.json_text import parse_json
 from ledger_client.proofs import raw_header
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import qbft
@@ -217,10 +217,10 @@ def read_validators(path: Path) -> tuple[Validator, ...]:
     """
     try:
         raw = path.read_bytes()[: _MAX_VALIDATORS_FILE_BYTES + 1]
-        document = json.loads(raw)
+        document = parse_json(raw)
     except OSError as error:
         raise UsageError(f"cannot read {path}", got=error.strerror or error) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not JSON", got=str(error)[:80]) from error
     entries = document.get("validators") if isinstance(document, dict) else document
     if not isinstance(entries, list) or not entries:
