@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +22,9 @@ from tests.contract.actors import (
     refused,
 )
 from tests.contract.evm import Receipt, private_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STABLE = digest("stable")
 FIRST, SECOND = digest("release 1"), digest("release 2")
@@ -202,7 +205,7 @@ def test_every_refusal_fits_the_longest_reason():
 
 def test_no_source_reverts_in_another_way():
     for path in (compiler.ROOT / "contracts").rglob("*.vy"):
-        code = re.sub(r'""".*?"""|#[^\n]*', "", path.read_text(encoding="utf-8"), flags=re.S)
+        code = re.sub(r'""".*?"""|#[^\n]*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         found = re.findall(r"\b(?:assert|raise)\b", code)
         assert len(found) == (1 if path.stem == "refuse" else 0), path
 
