@@ -12,6 +12,7 @@ from local_chain.headers import Header, next_base_fee
 from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, SET_CODE, Transaction
 
 if TYPE_CHECKING:
+    from local_chain.backend import Backend
     from local_chain.genesis import Genesis
     from local_chain.tries import Account
 
@@ -19,12 +20,12 @@ _FIRST_FORK_OF_TYPE = {ACCESS_LIST: Fork.BERLIN, DYNAMIC_FEE: Fork.LONDON, SET_C
 
 
 def check_admission(
-    transaction: Transaction, *, genesis: Genesis, head: Header, sender: Account, least_gas: int
+    transaction: Transaction, *, genesis: Genesis, head: Header, sender: Account, backend: Backend
 ) -> None:
     """Raise InvalidTransaction unless ``transaction`` can be mined on top of ``head``, now or once its turn
     comes.
 
-    ``sender`` is its sender's account at the head, ``least_gas`` its intrinsic gas.
+    ``sender`` is its sender's account at the head.
     """
     first_fork = _FIRST_FORK_OF_TYPE.get(transaction.type, Fork.BERLIN)
     if genesis.fork < first_fork:
@@ -38,6 +39,7 @@ def check_admission(
         raise InvalidTransaction(
             f"exceeds block gas limit: have {transaction.gas}, want at most {head.gas_limit}"
         )
+    least_gas = backend.intrinsic_gas(transaction)
     if transaction.gas < least_gas:
         raise InvalidTransaction(f"intrinsic gas too low: have {transaction.gas}, want {least_gas}")
     if transaction.nonce < sender.nonce:

@@ -6,6 +6,7 @@ by giving these three: ``Backend``, ``Execution`` and the outcome that they retu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,11 +35,13 @@ from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
-from local_chain.errors import InvalidTransaction
+from local_chain.errors import ChainError, InvalidTransaction
 from local_chain.forks import Fork
 from local_chain.headers import EMPTY_TRIE_ROOT
 from local_chain.receipts import Log
 from local_chain.transactions import LEGACY, AccessList, Transaction
+
+_log = logging.getLogger(__name__)
 
 _VMS: Mapping[Fork, Any] = {
     Fork.BERLIN: BerlinVM,
@@ -185,6 +188,8 @@ class PyEvm:
         try:
             message = executor.build_evm_message(transaction)
             computation = executor.build_computation(message, transaction)
+        except RecursionError:  # Python 3.12 bounds its stack at compile time, below the EVM's 1,024 calls
+            return Outcome(call.gas, 0, b"", "calls nested too deep for this Python", reverted=False, logs=())
         except VMError as error:
             return Outcome(call.gas, 0, b"", _error_text(error), reverted=False, logs=())
         executor.finalize_computation(transaction, computation)
@@ -239,9 +244,17 @@ class _PyEvmExecution:
         snapshot = self._state.snapshot()
         try:
             computation = self._state.apply_transaction(native)
+        except ChainError:  # the state could not be read: no fault of the transaction
+            raise
         except ValidationError as error:
             self._state.revert(snapshot)
             raise InvalidTransaction(str(error)) from error
+        except Exception as error:
+            # A defect of the EVM, or calls nested deeper than this Python's stack: the transaction must not
+            # stand at the head of the pool for ever, so it goes.
+            self._state.revert(snapshot)
+            _log.exception("transaction %s could not be executed", transaction.hash.hex())
+            raise InvalidTransaction(f"the EVM failed on it: {type(error).__name__}") from error
         return _outcome(self._vm, native, computation)
 
     def finish(self) -> bytes:

@@ -98,7 +98,7 @@ class LocalChain:
             genesis=self.genesis,
             head=self.head.header,
             sender=account,
-            least_gas=self.backend.intrinsic_gas(transaction),
+            backend=self.backend,
         )
         return transaction
 

@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 5 << 20  # geth's limit
 _KEEP_ALIVE_S = 75
 _BACKLOG = 128
+_STACK_BYTES = (
+    64 << 20
+)  # 1,024 EVM calls inside one another are about 10,000 Python frames; unused pages cost nothing
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -43,6 +47,11 @@ class Worker:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chain")
+        previous = threading.stack_size(_STACK_BYTES)
+        try:
+            self._pool.submit(lambda: None).result()  # the thread is made now, with that stack
+        finally:
+            threading.stack_size(previous)
 
     def enqueue(self, job: Callable[[], None]) -> None:
         """Run ``job`` after what waits already; a failure is logged."""

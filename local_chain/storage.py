@@ -260,7 +260,10 @@ class NodeTable:
     def __getitem__(self, key: bytes) -> bytes:
         value = self._open.get(key, self._cache.get(key))
         if value is None:
-            row = self._db.execute("SELECT value FROM nodes WHERE hash = ?", (key,)).fetchone()
+            try:
+                row = self._db.execute("SELECT value FROM nodes WHERE hash = ?", (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise StateError(f"cannot read the state: {error}") from error
             if row is None:
                 raise KeyError(key)
             value = row[0]
