@@ -503,6 +503,22 @@ def test_the_largest_root_fits_its_limit():
     assert len(signed) < 25_000
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more": 1},
+        {"schema": "fwledger/envelope/1"},
+        {"signatures": None},
+        {"signatures": [{"keyid": bytes(32)}]},
+    ],
+    ids=str,
+)
+def test_another_signed_form_is_refused(change):
+    document = dag_cbor.decode(CHAIN[0], max_bytes=65_536)
+    with pytest.raises(MalformedError):
+        SignedTrustRoot.decode(dag_cbor.encode(document | change))
+
+
 def test_an_oversize_signed_form_is_not_written():
     with pytest.raises(LimitError):
         SignedTrustRoot(bytes(65_536)).encode()
