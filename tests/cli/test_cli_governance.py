@@ -1,0 +1,256 @@
+"""Two of three publishers who share no machine: approvals pass as files. And a ledger that is not the
+configured one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger_client.config_file import set_values
+from ledger_client.signers import dev_account
+from tests.support.manufacturer import Manufacturer, deployed, found
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.chain import RunningChain
+    from tests.support.ipfs import IpfsNode
+
+PUBLISHERS = [dev_account(index, chain_id=31337) for index in (3, 4, 5)]
+STRANGER = "9"
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, chain: RunningChain, embedded_node: IpfsNode
+) -> Manufacturer:
+    """A manufacturer with two of three publishers; account 0 pays, governs and guards, but is no
+    publisher.
+    """
+    flags = [flag for account in PUBLISHERS for flag in ("--publisher", account.text)]
+    made = deployed(
+        tmp_path_factory.mktemp("shared"), *flags, "--publish-threshold", "2",
+        rpc=chain.url, ipfs=embedded_node.api, gateway=embedded_node.gateway,
+    )  # fmt: skip
+    create = ["channel", "create", "stable", "--group", "1"]
+    made.run(*create, "--approve-only", "one.approval", "--dev-account", "3")
+    made.run("release", "approve", "one.approval", "--out", "two.approval", "--dev-account", "4", "--yes")
+    made.run(*create, "--approval", "one.approval", "--approval", "two.approval", "--yes")
+    return made
+
+
+def approved(maker: Manufacturer, folder: str, name: str, *more: str) -> tuple[str, str]:
+    """Approval files of two publishers for a publication on `stable`."""
+    first, second = f"{name}-1.approval", f"{name}-2.approval"
+    maker.run(
+        "release", "approve", folder, "--channel", "stable", *more, "--out", first, "--dev-account", "3"
+    )
+    maker.run(
+        "release", "approve", first, "--release", folder, "--out", second, "--dev-account", "4", "--yes"
+    )
+    return first, second
+
+
+def publish(maker: Manufacturer, folder: str, *approvals: str) -> list[str]:
+    flags = [flag for path in approvals for flag in ("--approval", path)]
+    return ["release", "publish", folder, "--channel", "stable", *flags, "--yes"]
+
+
+def test_one_approval_of_two_is_not_enough_and_the_payer_adds_none(shared: Manufacturer) -> None:
+    folder = shared.signed("0.1.0", 1)
+    first, _ = approved(shared, folder, "few")
+    err = shared.refused(*publish(shared, folder, first), code=1)
+    assert "error: approvals of Publish: expected 2 distinct publishers, got 1" in err
+    assert "error: approvals of Publish: expected 2 distinct publishers, got 1" in shared.refused(
+        *publish(shared, folder, first, first), code=1
+    )
+
+
+def test_an_account_without_the_role_cannot_approve(shared: Manufacturer) -> None:
+    folder = shared.signed("0.2.0", 1)
+    err = shared.refused(
+        "release", "approve", folder, "--channel", "stable", "--out", "x.approval", "--dev-account", STRANGER, code=2
+    )  # fmt: skip
+    assert "may not approve Publish: expected a publisher, got no role" in err
+
+
+def test_an_approval_for_one_release_publishes_no_other(shared: Manufacturer) -> None:
+    good, other = shared.signed("0.3.0", 1), shared.signed("0.3.1", 1, image=b"other")
+    first, second = approved(shared, good, "other")
+    err = shared.refused(*publish(shared, other, first, second), code=1)
+    assert "is for another act: expected release 0x" in err
+    assert "is not about releases/0.3.1" in shared.refused(
+        "release", "approve", first, "--release", other, "--out", "y.approval", "--dev-account", "5", "--yes", code=1
+    )  # fmt: skip
+
+
+def test_an_edited_approval_file_is_refused(shared: Manufacturer) -> None:
+    folder = shared.signed("0.4.0", 1)
+    first, second = approved(shared, folder, "edited", "--initial-bps", "100", "--hold-hours", "24")
+    document = json.loads((shared.path / first).read_text())
+    document["typed_data"]["message"]["initialBps"] = 10_000
+    (shared.path / first).write_text(json.dumps(document))
+    assert f"error: {first}: signature: expected by" in shared.refused(
+        *publish(shared, folder, first, second), code=1
+    )
+
+
+def test_two_approvals_publish_what_they_say_and_cannot_be_used_twice(shared: Manufacturer) -> None:
+    folder = shared.signed("1.0.0", 1)
+    approvals = approved(shared, folder, "good", "--initial-bps", "2500", "--hold-hours", "24")
+    shared.run(*publish(shared, folder, *approvals))
+    status = shared.json("channel", "status", "stable")["channels"][0]
+    assert (status["sequence"], status["share_bps"], status["hold_hours"]) == (1, 2500, 24)
+    assert "sequence of release 1.0.0" in shared.refused(*publish(shared, folder, *approvals), code=2)
+
+
+def test_a_halt_voids_the_approvals_that_were_gathered_before_it(shared: Manufacturer) -> None:
+    folder = shared.signed("1.1.0", 2)
+    approvals = approved(shared, folder, "void")
+    shared.run("channel", "halt", "stable", "--yes")
+    err = shared.refused(*publish(shared, folder, *approvals), code=1)
+    assert "is for another act: expected epoch" in err
+    assert "hint: all must approve the same file; an act on the channel since then voids approvals" in err
+
+
+def test_a_guardian_alone_revokes_but_not_as_mandatory(shared: Manufacturer) -> None:
+    folder = shared.signed("1.2.0", 3)
+    err = shared.refused("release", "revoke", folder, "--mandatory", "--yes", code=1)
+    assert "approvals of Revoke: expected 2 distinct publishers, got 0" in err
+    shared.run("release", "revoke", folder, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("chain.chain_id", 1, "is not the chain you configured: expected chain id 1, got 31337"),
+        (
+            "chain.ledger",
+            "0x00000000000000000000000000000000000000AA",
+            "this is not the ledger you configured: expected a",
+        ),
+        (
+            "chain.journal",
+            "0x00000000000000000000000000000000000000AA",
+            "this is not the pair you configured: expected",
+        ),
+    ],
+)
+def test_a_ledger_that_is_not_the_configured_one_is_named(
+    tmp_path: Path, shared: Manufacturer, key: str, value: str | int, said: str
+) -> None:
+    other = tmp_path / "fwledger.toml"
+    other.write_text((shared.path / "fwledger.toml").read_text())
+    set_values(other, {key: value})
+    assert said in shared.refused("release", "list", "--config", other, code=1)
+
+
+def test_the_journal_given_as_the_ledger_is_found_out(tmp_path: Path, shared: Manufacturer) -> None:
+    other = tmp_path / "fwledger.toml"
+    text = (shared.path / "fwledger.toml").read_text()
+    journal = next(line.split('"')[1] for line in text.splitlines() if line.startswith("journal"))
+    other.write_text(text)
+    set_values(other, {"chain.ledger": journal})
+    err = shared.refused("release", "list", "--config", other, code=1)
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+
+
+def test_a_trust_root_of_another_ledger_is_found_out_by_its_code_hash(shared: Manufacturer) -> None:
+    """The same address with other code: what a staging chain with the same deployer looks like."""
+    from ledger_client.deploy import check_pair
+    from ledger_client.errors import WrongLedgerError
+    from ledger_client.network import Network
+
+    config = (shared.path / "fwledger.toml").read_text()
+    address = next(line.split('"')[1] for line in config.splitlines() if line.startswith("ledger"))
+    url = next(line.split('"')[1] for line in config.splitlines() if line.startswith("rpc"))
+    network = Network([url], chain_id=31337, timeout_s=5, receipt_timeout_s=5)
+    with pytest.raises(WrongLedgerError, match="expected code hash 1111"):
+        check_pair(network, ledger=bytes.fromhex(address[2:]), journal=None, code_hash=b"\x11" * 32)
+
+
+def test_root_keys_that_share_no_machine_complete_the_trust_root_one_by_one(
+    tmp_path: Path, chain: RunningChain
+) -> None:
+    maker = found(tmp_path, rpc=chain.url)
+    maker.run("key", "new", "--kind", "root", "keys/root-2.pem")
+    done = maker.json(
+        "deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem",
+        "--root-public", "keys/root-2.pem.pub", "--root-threshold", "2",
+    )  # fmt: skip
+    assert not done["announced"]
+    assert not (tmp_path / "trust-root.cbor").exists()
+    assert "not a root key" in maker.refused(
+        "trust", "sign", done["trust_root"], "--key", "keys/alice.pem", code=2
+    )
+    assert maker.json("trust", "sign", done["trust_root"], "--key", "keys/root-2.pem")["complete"]
+    maker.run("trust", "announce", "--yes")
+    assert "is announced already" in maker.refused("trust", "announce", "--yes", code=2)
+    maker.run("trust", "show", "--fingerprint", done["fingerprint"])
+    err = maker.refused("trust", "show", "--fingerprint", "00" * 32, code=1)
+    assert "is not the trust root that you named" in err
+
+
+def test_a_manufacturer_is_not_deployed_twice_by_mistake(shared: Manufacturer) -> None:
+    err = shared.refused(
+        "deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem", code=2
+    )
+    assert "exists already" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--release-threshold", "2"], "threshold"),
+        (["--publish-threshold", "2"], "threshold of publishers: expected 1 to 1, got 2"),
+        (["--publish-threshold", "0"], "threshold of publishers: expected 1 to 1, got 0"),
+        (["--publisher", "0x12"], "publisher: expected 0x and 40 hex digits"),
+        (["--min-validators", "5"], "validators of the chain: expected at least 5, got 4"),
+        (["--validators", "absent.json"], "cannot read absent.json"),
+        (["--root-key", "keys/absent.pem"], "cannot read key keys/absent.pem"),
+    ],
+)
+def test_a_deployment_that_cannot_hold_is_refused(
+    tmp_path: Path, chain: RunningChain, flags: list[str], said: str
+) -> None:
+    maker = found(tmp_path, rpc=chain.url)
+    err = maker.refused(
+        "deploy",
+        "--yes",
+        "--release-key",
+        "keys/alice.pem.pub",
+        "--root-key",
+        "keys/root.pem",
+        *flags,
+        code=2,
+    )
+    assert said in err
+    assert not (tmp_path / "trust-root.cbor").exists()
+
+
+def test_a_deployment_that_stopped_half_way_goes_on(tmp_path: Path, chain: RunningChain) -> None:
+    maker = found(tmp_path, rpc=chain.url)
+    arguments = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem"]
+    maker.refused(*arguments, "--min-validators", "5", code=2)
+    done = maker.run(*arguments)
+    assert "going on with the ledger at" in done.err
+    assert maker.run("trust", "show").code == 0
+
+
+def test_validators_from_a_file_must_match_their_keys(tmp_path: Path, chain: RunningChain) -> None:
+    maker = found(tmp_path, rpc=chain.url)
+    entries = [
+        {"address": "0x" + v.address.hex(), "publicKey": "0x" + v.public_key.hex()} for v in chain.validators
+    ]
+    arguments = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem"]
+    swapped = [{**entries[0], "address": entries[1]["address"]}, *entries[1:]]
+    for content in ("", "{}", "[]", "[1]", '[{"address": "0x"}]', json.dumps(swapped)):
+        (tmp_path / "validators.json").write_text(content)
+        assert "validators.json" in maker.refused(*arguments, "--validators", "validators.json", code=2)
+    (tmp_path / "validators.json").write_text(json.dumps({"validators": entries}))
+    maker.run(*arguments, "--validators", "validators.json")
+    assert len(maker.json("trust", "show")["validators"]) == 4
