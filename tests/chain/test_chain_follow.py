@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,12 +18,10 @@ from local_chain.opening import open_follower, validators_json
 from local_chain.sealing import Sealer, extra_data, new_keys
 from local_chain.storage import Store
 from local_chain.upstream import Upstream
-from tests.support.chain import RpcError, RunningChain, chain_process
+from tests.support.chain import RpcError, RunningChain, chain_process, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DEADLINE_S = 20.0
 
 
 class InMemoryUpstream:
@@ -226,13 +223,6 @@ def test_an_upstream_that_is_not_there_is_unreachable() -> None:
 
 
 # --- two real processes
-
-
-def wait_until(condition, what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def send(chain: RunningChain, raw: bytes) -> dict:

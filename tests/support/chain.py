@@ -20,13 +20,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START_TIMEOUT_S = 30.0  # a loaded machine; it takes about one second
 STOP_TIMEOUT_S = 10.0
@@ -113,6 +114,15 @@ def start_chain(*arguments: str, command: str = "up", port: int = 0) -> RunningC
         for item in started["validators"]
     )
     return RunningChain(process, started["url"], started["chainId"], validators, started["genesisHash"])
+
+
+def wait_until(condition: Callable[[], object], what: str, *, deadline_s: float = 60.0) -> None:
+    """Wait for what another process does by itself, such as a follower that catches up."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {deadline_s} s until {what}")
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
