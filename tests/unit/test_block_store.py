@@ -29,15 +29,8 @@ def store(tmp_path):
 
 
 def file_of(store, cid):
-    return next(
-        path for path in (store.path / "blocks").rglob("*") if path.is_file() and _name(cid) == path.name
-    )
-
-
-def _name(cid):
-    import base64
-
-    return base64.b32encode(cid.digest).decode().rstrip("=").lower()
+    name = cid.digest.hex()
+    return store.path / "blocks" / name[:2] / name
 
 
 def put_raw(store, block):

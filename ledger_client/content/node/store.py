@@ -2,8 +2,8 @@
 
     DIR/version            the format of the directory
     DIR/id                 random, so that two nodes can be told apart
-    DIR/blocks/ab/<name>   one file a block; <name> is its SHA-256 in base32, ab the two letters before the
-    last DIR/pins/<cid>         one empty file a recursive pin
+    DIR/blocks/ab/ab12...  one file a block, named by its SHA-256 in hex
+    DIR/pins/<cid>         one empty file a recursive pin
     DIR/tmp/               files being written
     DIR/lock               shared by writers, exclusive for garbage collection
 
@@ -14,7 +14,6 @@ a flipped bit is ever served.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import hashlib
@@ -33,6 +32,7 @@ from ledger_client.content.errors import (
     StoreBusyError,
     StoreError,
 )
+from ledger_client.content.node import durable
 from ledger_protocol.content.cid import RAW, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_BLOCK_BYTES
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = "fwledger/blocks/1"
 _OWN_NAMES: Final = frozenset({"version", "id", "blocks", "pins", "tmp", "lock"})
-_GROUP_BLOCKS: Final = 128  # files held open before they are synced together
-_GROUP_BYTES: Final = 16 * 1024 * 1024  # memory of the page cache that one sync has to write
+_GROUP_BLOCKS: Final = 1024  # files that are synced together
+_GROUP_BYTES: Final = 64 * 1024 * 1024  # what one sync has to write, and what a crash loses at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class BlockStore:
         """The addresses of all blocks, as raw ones (the store does not know their codecs), in no order."""
         for file in self._files():
             with contextlib.suppress(ValueError, ProtocolError):  # not a file of ours
-                yield Cid(RAW, base64.b32decode(file.name.upper() + "===="))
+                yield Cid(RAW, bytes.fromhex(file.name))
 
     def stat(self) -> StoreStat:
         """Count blocks and bytes; it looks at every file."""
@@ -170,7 +170,7 @@ class BlockStore:
                 pass
             marker = self._pins / str(cid)
             marker.touch()
-            _sync_directory(self._pins)
+            durable.sync([self._pins])
 
     def unpin(self, cid: Cid) -> bool:
         """Give up a pin; return whether there was one. The blocks stay until `collect_garbage`."""
@@ -178,7 +178,7 @@ class BlockStore:
             (self._pins / str(cid)).unlink()
         except FileNotFoundError:
             return False
-        _sync_directory(self._pins)
+        durable.sync([self._pins])
         return True
 
     def pinned(self, cid: Cid) -> bool:
@@ -252,7 +252,7 @@ class BlockStore:
             with contextlib.suppress(FileExistsError):
                 target.hardlink_to(temporary)
             temporary.unlink()
-        _sync_directory(self.path)
+        durable.sync([self.path])
 
     @contextlib.contextmanager
     def _locked(self, how: int) -> Iterator[None]:
@@ -282,8 +282,8 @@ class BlockStore:
                     pending += dag.links_of(address, self.get(address.cid))
 
     def _file(self, cid: Cid) -> Path:
-        name = base64.b32encode(cid.digest).decode("ascii").rstrip("=").lower()
-        return self._blocks / name[-3:-1] / name
+        name = cid.digest.hex()
+        return self._blocks / name[:2] / name
 
     def _files(self) -> Iterator[Path]:
         for shard in self._blocks.iterdir():
@@ -303,49 +303,40 @@ class _Group:
 
     def __init__(self, tmp: Path) -> None:
         self._tmp = tmp
-        self._open: list[tuple[int, Path, Path]] = []
-        self._targets: set[Path] = set()
+        self._written: dict[Path, Path] = {}  # target: temporary
         self._size_bytes = 0
 
     def has(self, target: Path) -> bool:
-        return target in self._targets
+        return target in self._written
 
     def add(self, target: Path, block: bytes) -> None:
         temporary = self._tmp / secrets.token_hex(12)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        self._open.append((descriptor, temporary, target))
-        self._targets.add(target)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        self._written[target] = temporary
+        with temporary.open("xb", buffering=0) as file:
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
         self._size_bytes += len(block)
-        if len(self._open) >= _GROUP_BLOCKS or self._size_bytes >= _GROUP_BYTES:
+        if len(self._written) >= _GROUP_BLOCKS or self._size_bytes >= _GROUP_BYTES:
             self.commit()
 
     def commit(self) -> None:
-        for descriptor, _, _ in self._open:
-            os.fsync(descriptor)
-        shards = {target.parent for _, _, target in self._open}
+        if not self._written:
+            return
+        durable.sync(list(self._written.values()))
+        shards = {target.parent for target in self._written}
         new_shards = [shard for shard in shards if not shard.exists()]
         for shard in new_shards:
             shard.mkdir(exist_ok=True)
-        for _, temporary, target in self._open:
+        for target, temporary in self._written.items():
             temporary.replace(target)
-        for directory in {*shards, *(shard.parent for shard in new_shards)}:
-            _sync_directory(directory)
-        self._close()
+        self._written.clear()
+        self._size_bytes = 0
+        durable.sync([*shards, *{shard.parent for shard in new_shards}])
 
     def discard(self) -> None:
-        for _, temporary, _ in self._open:
+        for temporary in self._written.values():
             temporary.unlink(missing_ok=True)
-        self._close()
-
-    def _close(self) -> None:
-        for descriptor, _, _ in self._open:
-            os.close(descriptor)
-        self._open.clear()
-        self._targets.clear()
-        self._size_bytes = 0
 
 
 def _check(cid: Cid, block: bytes) -> None:
@@ -357,11 +348,3 @@ def _check(cid: Cid, block: bytes) -> None:
         raise ContentMismatchError(
             "block does not match its address", expected=cid, got=Cid.of(cid.codec, block)
         )
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
