@@ -44,3 +44,7 @@ class GatewayBlocks:
                 hint="it must be a trustless gateway that answers ?format=raw without a redirect",
             )
         return answer.body
+
+    def abandon(self) -> None:
+        """Break off the requests in flight."""
+        self._http.abandon()

@@ -5,10 +5,12 @@ keeps it for ever. Here one deadline covers a whole exchange, and a minimum rate
 """
 
 import base64
+import contextlib
 import http.client
 import io
 import socket
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -65,6 +67,8 @@ class HttpClient:
         self.name = f"{self._url.scheme}://{f'[{host}]' if ':' in host else host}{port}"
         # A deque's append and pop are atomic, which is all the locking that a pool of idle connections needs.
         self._idle: deque[_Connection] = deque(maxlen=MAX_IDLE)
+        self._busy: set[_Connection] = set()
+        self._busy_lock = threading.Lock()
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "fwledger-device"}
         if self._url.username is not None:
             pair = f"{unquote(self._url.username)}:{unquote(self._url.password or '')}"
@@ -77,6 +81,13 @@ class HttpClient:
     def post(self, path: str, body: bytes, *, max_bytes: int, content_type: str) -> Answer:
         """POST `body` to `path` below the base URL; the answer's body may have at most `max_bytes`."""
         return self._exchange("POST", path, body, max_bytes, {"Content-Type": content_type})
+
+    def abandon(self) -> None:
+        """Break off every exchange in flight; those who wait for one get SourceUnreachable."""
+        with self._busy_lock:
+            busy = list(self._busy)
+        for connection in busy:
+            connection.break_off()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -117,6 +128,23 @@ class HttpClient:
         deadline: float,
     ) -> Answer:
         connection.deadline = deadline
+        with self._busy_lock:
+            self._busy.add(connection)
+        try:
+            return self._talk(connection, method, path, body, max_bytes, extra)
+        finally:
+            with self._busy_lock:
+                self._busy.discard(connection)
+
+    def _talk(
+        self,
+        connection: "_Connection",
+        method: str,
+        path: str,
+        body: bytes | None,
+        max_bytes: int,
+        extra: dict[str, str],
+    ) -> Answer:
         connection.request(method, self._path + path, body=body, headers=self._headers | extra)
         response = connection.getresponse()
         try:
@@ -218,6 +246,13 @@ class _Timed:
         super().connect()  # type: ignore[misc]
         self.sock: Any = _TimedSocket(self.sock, self)
 
+    def break_off(self) -> None:
+        """End the exchange from another thread: what waits on the socket sees it closed."""
+        self.deadline = 0.0
+        sock = self.sock
+        if isinstance(sock, _TimedSocket):
+            sock.break_off()
+
     def allowance_s(self) -> float:
         """Return how long the next socket call may take; TimeoutError when the deadline has passed."""
         left = self.deadline - time.monotonic()
@@ -250,6 +285,10 @@ class _TimedSocket:
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - http.client always asks for "rb"
         return io.BufferedReader(_TimedReader(self._sock, self._owner))
+
+    def break_off(self) -> None:
+        with contextlib.suppress(OSError):  # it may be closed already
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._sock.close()

@@ -1,9 +1,13 @@
 """Attacks on the way of an image's bytes (protocol.md §8), each mounted and refused with its reason."""
 
+import threading
+import time
+
 import pytest
 
 from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
-from device_verifier.fetcher import MAX_FAILURES, MAX_MISSES, WINDOW_BLOCKS, Leaf, fetch_image
+from device_verifier.fetcher import WINDOW_BLOCKS, Leaf, fetch_image
+from device_verifier.pool import MAX_FAILURES, MAX_MISSES
 from device_verifier.sources.slot import SlotChunks
 from ledger_protocol.content.cid import DAG_PB, RAW, Cid
 from ledger_protocol.content.unixfs import Link, encode_node
@@ -290,3 +294,65 @@ def test_every_source_is_reported_in_the_order_given_with_the_reason_why_it_was_
     assert [source.dropped for source in fetched.sources] == ["timed out", None, None]
     assert sum(source.size_bytes for source in fetched.sources) > len(IMAGE)
     assert bytes(fetch.written) == IMAGE
+
+
+def hold(mirror: MemoryBlocks, over: threading.Event):
+    """Make a mirror keep every block back until it is abandoned or the test ends."""
+    mirror.before = lambda _: over.wait(20)
+    mirror.abandon = over.set
+
+
+def test_slow_retrieval_by_a_mirror_that_keeps_blocks_back_is_overtaken_and_the_mirror_left():
+    fetch, over = Fetch(), threading.Event()
+    hold(fetch.mirrors[0], over)
+    started = time.monotonic()
+    fetched = fetch.run(patience_s=0.2)
+    assert time.monotonic() - started < 5
+    assert bytes(fetch.written) == IMAGE
+    assert "kept a block back" in fetched.sources[0].dropped
+    assert fetched.sources[1].dropped is None
+    assert over.is_set(), "its requests were broken off"
+
+
+def test_slow_retrieval_by_more_mirrors_than_there_are_connections_does_not_stop_the_honest_one():
+    fetch = Fetch(mirrors=6)
+    ends = [threading.Event() for _ in range(5)]
+    for mirror, over in zip(fetch.mirrors, ends, strict=False):
+        hold(mirror, over)
+    started = time.monotonic()
+    fetched = fetch.run(patience_s=0.02, connections=2)
+    assert time.monotonic() - started < 5
+    assert bytes(fetch.written) == IMAGE
+    assert fetched.sources[5].dropped is None
+
+
+def test_the_only_source_is_waited_for_however_slow_it_is():
+    fetch = Fetch(payload(2 * CHUNK_BYTES), mirrors=1)
+    pause = threading.Event()
+    fetch.mirrors[0].before = lambda _: pause.wait(0.05)
+    fetched = fetch.run(patience_s=0.001)
+    assert fetched.sources[0].dropped is None
+    assert len(fetch.written) == 2 * CHUNK_BYTES
+
+
+def test_two_sources_on_one_slow_link_are_both_kept():
+    fetch = Fetch(payload(6 * CHUNK_BYTES))
+    pause = threading.Event()
+    for mirror in fetch.mirrors:
+        mirror.before = lambda _: pause.wait(0.05)
+    fetched = fetch.run(patience_s=0.01)
+    assert [source.dropped for source in fetched.sources] == [None, None]
+    assert len(fetch.written) == 6 * CHUNK_BYTES
+
+
+def test_a_failing_sink_does_not_wait_for_a_mirror_that_hangs():
+    fetch, over = Fetch(), threading.Event()
+
+    def full(_):
+        hold(fetch.mirrors[0], over)
+        raise OSError(28, "No space left on device")
+
+    started = time.monotonic()
+    with pytest.raises(OSError, match="No space"):
+        fetch_image(fetch.component, sources=fetch.mirrors[:1], write=full)
+    assert time.monotonic() - started < 5
