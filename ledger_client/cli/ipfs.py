@@ -10,7 +10,7 @@ from ledger_client.content.node.server import LOOPBACK, NodeAddress, run_node, w
 from ledger_client.content.node.store import BlockStore
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def ipfs() -> None:
     """Serve and look after blocks without installing Kubo."""
 
@@ -40,7 +40,14 @@ def ipfs() -> None:
     "--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Written once both ports answer."
 )
 def up(store: Path, api_port: int, gateway_port: int, gateway_host: str, ready_file: Path | None) -> None:
-    """Run the node until it is interrupted. Prints one line of JSON when it answers."""
+    r"""Run the node until it is interrupted. Prints one line of JSON when it answers.
+
+    \b
+    Example:
+      fwledger ipfs up --store blocks --gateway-host 0.0.0.0
+
+    Exit codes: 0 stopped, 2 usage: a port that is taken, a directory that is no store.
+    """
 
     def on_ready(address: NodeAddress) -> None:
         if ready_file:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import ipfshttpclient.exceptions as lib
 import requests
 from ipfshttpclient import multipart
 
+from ledger_client.content import answers
 from ledger_client.content.errors import BlockMissingError, ContentMismatchError
 from ledger_client.content.importer import IMAGE, Profile
 from ledger_client.content.publish import PIECE_BYTES, PieceReader, in_pieces
@@ -42,12 +42,9 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 10.0
 TIMEOUT_S: Final = 60.0  # without a byte; a node hashes and pins 1 GiB in less
-_MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # of a list of pins: 600,000 of them
-_MAX_ANSWER_DEPTH: Final = 32  # levels; the deepest that we ask for has four
 _MAX_ROOTS: Final = 16
 # The library hands urllib3 2 an argument of version 1; it is why urllib3 is held below 3.
 warnings.filterwarnings("ignore", "The 'strict' parameter is no longer needed", FutureWarning)
-_ANSWER: Final = "answer of the IPFS node"
 _NOT_FOUND: Final = ("not found", "could not find")
 
 
@@ -93,12 +90,12 @@ class IpfsClient:
 
     def version(self) -> str:
         """The node's version, as it says itself."""
-        return _text(self._json("/version"), "Version")
+        return answers.text(self._json("/version"), "Version")
 
     def info(self) -> NodeInfo:
         """Who the node says that it is."""
         answer = self._json("/id")
-        return NodeInfo(_text(answer, "ID"), _text(answer, "AgentVersion"))
+        return NodeInfo(answers.text(answer, "ID"), answers.text(answer, "AgentVersion"))
 
     def put_block(self, block: bytes, codec: int = RAW, *, pin: bool = False) -> Cid:
         """Store one block, pinned where asked; return its address, which is compared with what the node
@@ -108,7 +105,7 @@ class IpfsClient:
         answer = self._upload(
             "/block/put", iter((block,)), {"cid-codec": CODECS[codec], "pin": str(pin).lower()}
         )
-        _check_address(_text(_one(answer), "Key"), cid)
+        _check_address(answers.text(answers.one(answer), "Key"), cid)
         return cid
 
     def get_block(self, cid: Cid) -> bytes:
@@ -135,7 +132,7 @@ class IpfsClient:
             answer = self._json("/block/stat", str(cid), {"offline": "true"})
         except BlockMissingError:
             return False
-        _check_address(_text(answer, "Key"), cid)
+        _check_address(answers.text(answer, "Key"), cid)
         return True
 
     def import_car(
@@ -152,11 +149,11 @@ class IpfsClient:
         pin, and ContentMismatchError where it pinned something else; errors in `pieces` pass through.
         """
         options = {"pin-roots": "true" if pin else "false"}
-        answers = self._upload("/dag/import", _counted(in_pieces(pieces), progress), options)
+        lines = self._upload("/dag/import", _counted(in_pieces(pieces), progress), options)
         if not pin:
             return
         pinned = set()
-        for answer in answers:
+        for answer in lines:
             root = answer.get("Root")
             if not isinstance(root, dict):
                 continue
@@ -203,10 +200,10 @@ class IpfsClient:
         }
         try:
             with open(path, "rb") as file:  # noqa: PTH123 (a path of any kind)
-                answer = _one(self._upload("/add", iter(lambda: file.read(PIECE_BYTES), b""), options))
+                answer = answers.one(self._upload("/add", iter(lambda: file.read(PIECE_BYTES), b""), options))
         except OSError as error:
             raise UsageError(f"cannot read {path}", got=error.strerror or error) from None
-        return _cid(_text(answer, "Hash"))
+        return _cid(answers.text(answer, "Hash"))
 
     def pin(self, cid: Cid) -> None:
         """Pin a DAG that the node holds already."""
@@ -230,24 +227,24 @@ class IpfsClient:
             if "is not pinned" in str(error):
                 return False
             raise
-        return str(cid) in _mapping(answer, "Keys")
+        return str(cid) in answers.mapping(answer, "Keys")
 
     def pin_ls(self) -> tuple[str, ...]:
         """All recursive pins of the node, as text: those of others may have addresses that we do not
         write.
         """
-        return tuple(sorted(_mapping(self._json("/pin/ls", "", {"type": "recursive"}), "Keys")))
+        return tuple(sorted(answers.mapping(self._json("/pin/ls", "", {"type": "recursive"}), "Keys")))
 
     def gc(self) -> int:
         """Let the node remove what no pin holds; return how many blocks it says that it removed."""
-        return sum("Key" in answer for answer in _read_answers(self._stream("/repo/gc", "", {})))
+        return sum("Key" in answer for answer in answers.read_answers(self._stream("/repo/gc", "", {})))
 
     def _json(self, path: str, argument: str = "", options: Mapping[str, str] | None = None) -> Answer:
-        return _one(_read_answers(self._stream(path, argument, options or {})))
+        return answers.one(answers.read_answers(self._stream(path, argument, options or {})))
 
     def _upload(self, path: str, pieces: Iterator[bytes], options: Mapping[str, str]) -> list[Answer]:
         body, headers = multipart.stream_files(PieceReader(pieces), chunk_size=PIECE_BYTES)
-        return _read_answers(self._stream(path, "", options, data=body, headers=headers))
+        return answers.read_answers(self._stream(path, "", options, data=body, headers=headers))
 
     def _stream(
         self, path: str, argument: str, options: Mapping[str, str], **upload: Any
@@ -323,58 +320,6 @@ def _counted(pieces: Iterator[bytes], progress: Callable[[int], None] | None) ->
         sent += len(piece)
         if progress:
             progress(sent)
-
-
-def _read_answers(pieces: Generator[bytes, None, None]) -> list[Answer]:
-    """The JSON objects of an answer, one after another; a late error among them is raised."""
-    with contextlib.closing(pieces):
-        text = bytearray()
-        for piece in pieces:
-            text += piece
-            if len(text) > _MAX_ANSWER_BYTES:
-                raise NodeRefusedError(_ANSWER, expected=f"at most {_MAX_ANSWER_BYTES} bytes", got="more")
-    answers = []
-    try:
-        for line in text.splitlines():
-            _check_depth(line)
-            answer = json.loads(line)
-            if not isinstance(answer, dict):
-                raise NodeRefusedError(_ANSWER, expected="JSON objects", got=type(answer).__name__)
-            if answer.get("Type") == "error":
-                raise NodeRefusedError("the IPFS node refused", got=str(answer.get("Message"))[:300])
-            answers.append(answer)
-    except ValueError:
-        raise NodeRefusedError(_ANSWER, expected="JSON objects", got=repr(bytes(text[:80]))) from None
-    return answers
-
-
-def _check_depth(line: bytearray) -> None:
-    # Libraries of other parts raise Python's recursion limit so far that a deep answer would end the process.
-    depth = 0
-    for match in re.finditer(rb"[\[{\]}]", line):
-        depth += 1 if match[0] in b"[{" else -1
-        if depth > _MAX_ANSWER_DEPTH:
-            raise NodeRefusedError(_ANSWER, expected=f"at most {_MAX_ANSWER_DEPTH} levels", got="more")
-
-
-def _one(answers: list[Answer]) -> Answer:
-    if len(answers) != 1:
-        raise NodeRefusedError(_ANSWER, expected="one JSON object", got=len(answers))
-    return answers[0]
-
-
-def _text(answer: Mapping[str, Any], key: str) -> str:
-    value = answer.get(key)
-    if not isinstance(value, str):
-        raise NodeRefusedError(_ANSWER, expected=f"{key!r} as text", got=type(value).__name__)
-    return value
-
-
-def _mapping(answer: Mapping[str, Any], key: str) -> Answer:
-    value = answer.get(key) or {}
-    if not isinstance(value, dict):
-        raise NodeRefusedError(_ANSWER, expected=f"{key!r} as object", got=type(value).__name__)
-    return value
 
 
 def _cid(text: str) -> Cid:

@@ -22,7 +22,7 @@ import pytest
 from ledger_client.content.ipfs import IpfsClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0  # a machine under load; a node that has not answered by then has failed
@@ -54,8 +54,13 @@ def run_embedded_node(store: Path, *arguments: str) -> Iterator[IpfsNode]:
 
 
 @contextlib.contextmanager
-def run_kubo(binary: Path, repository: Path) -> Iterator[IpfsNode]:
-    """Run a real Kubo daemon, off line, on free ports, until the block ends."""
+def run_kubo(
+    binary: Path, repository: Path, *, online: bool = False, settings: Mapping[str, object] | None = None
+) -> Iterator[IpfsNode]:
+    """Run a real Kubo daemon on free ports until the block ends; without peers even where it is on line.
+
+    `settings` are further values of its configuration, as JSON, by name.
+    """
     environment = {**os.environ, "IPFS_PATH": str(repository), "IPFS_TELEMETRY": "off"}
 
     def kubo(*arguments: str) -> None:
@@ -67,8 +72,11 @@ def run_kubo(binary: Path, repository: Path) -> Iterator[IpfsNode]:
     kubo("config", "Routing.Type", "none")
     kubo("config", "Addresses.API", "/ip4/127.0.0.1/tcp/0")
     kubo("config", "Addresses.Gateway", "/ip4/127.0.0.1/tcp/0")
+    for name, value in (settings or {}).items():
+        kubo("config", "--json", name, json.dumps(value))
     log = repository.parent / f"{repository.name}.log"
-    with _running([str(binary), "daemon", "--offline"], log, environment) as process:
+    command = [str(binary), "daemon", *([] if online else ["--offline"])]
+    with _running(command, log, environment) as process:
         said: list[str] = []
         _wait_for_line(process, "Daemon is ready", said)
         api = next(line.split()[-1] for line in said if line.startswith("RPC API server listening on"))

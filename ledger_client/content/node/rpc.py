@@ -11,6 +11,7 @@ import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ledger_client.content.node.store import BlockStore
 
 UPLOAD_IDLE_S: Final = 60.0  # a client silent for this long has gone: its worker thread is needed
+_MAX_CALLS: Final = 16  # at work at once: uploads that dawdle must not take the threads of the gateway
 _MAX_QUERY_BYTES: Final = 64 * 1024  # about a thousand CIDs
 # Sent with every call by clients; none changes a result of ours.
 _HARMLESS: Final = frozenset(
@@ -41,6 +43,7 @@ _HARMLESS: Final = frozenset(
 
 def rpc_app(store: BlockStore, *, upload_idle_s: float = UPLOAD_IDLE_S) -> Starlette:
     """The ASGI application that answers `/api/v0/...` from `store`."""
+    calls = anyio.CapacityLimiter(_MAX_CALLS)
 
     async def endpoint(request: Request) -> Response:
         command = COMMANDS.get(request.path_params["command"])
@@ -54,7 +57,7 @@ def rpc_app(store: BlockStore, *, upload_idle_s: float = UPLOAD_IDLE_S) -> Starl
             return PlainTextResponse("405 - Method Not Allowed", 405, {"Allow": "POST"})
         body = RequestBody(request.stream(), idle_s=upload_idle_s)
         run = partial(_answer, store, command, request, body)
-        return await anyio.to_thread.run_sync(run)
+        return await anyio.to_thread.run_sync(run, limiter=calls)
 
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     return Starlette(routes=[Route("/api/v0/{command:path}", endpoint, methods=methods)])
