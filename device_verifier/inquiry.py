@@ -230,9 +230,15 @@ def _walk_roots(
         ledger = TrustedLedger(
             trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked
         )
+        held_version, reference = ledger.root.version, ledger.root.ledger
         try:
-            offered = source.trust_roots(after_version=ledger.root.version, ledger=ledger.root.ledger)
-            ledger.update_roots(offered)
+            offered = source.trust_roots(after_version=held_version, ledger=reference)
+            try:
+                ledger.update_roots(offered)
+            except NotTrusted:
+                # Perhaps our own root came in another envelope than the next one names: ask for it as well.
+                offered = source.trust_roots(after_version=held_version - 1, ledger=reference)
+                ledger.update_roots(offered)
         except DeviceError as error:
             refusals.append(Refusal(source.name, error))
         for signed in ledger.new_roots:

@@ -31,6 +31,8 @@ __all__ = ["MAX_CLOCK_LEAD_S", "LedgerFloor", "LedgerView", "TrustedLedger", "Ve
 # zone, and still stops a quorum of stolen validator keys from pushing the floor years ahead, where it would
 # refuse the truth.
 MAX_CLOCK_LEAD_S: Final = 86_400
+# Envelopes of the held root's document that one source may offer; an honest one knows of one.
+MAX_OTHER_ENVELOPES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +174,39 @@ class TrustedLedger:
         """
         if self._header is not None:
             raise RuntimeError("cannot update the trust root after the header")
+        offers = list(offered)
         refusal: TrustRootError | None = None
-        try:
-            steps = roots.walk(self._signed, offered, now_s=None).steps
-        except TrustRootError as error:
-            steps, refusal = error.steps, error
+        steps: tuple[bytes, ...] = ()
+        # `previous` names the CID of an envelope, and signatures beyond the threshold can be stripped from
+        # one: the same document may have reached us in another envelope than the one that the next version
+        # names.
+        for held in (self._signed, *self._other_envelopes(offers)):
+            try:
+                steps, refusal = roots.walk(held, offers, now_s=None).steps, None
+                break
+            except TrustRootError as error:
+                if refusal is None or len(error.steps) > len(steps):
+                    steps, refusal = error.steps, error
+            except ProtocolError:
+                continue  # an envelope of our own document that is not rightly signed
         for signed in steps:
             self._hold(signed)
         if refusal is not None:
             raise _refused(refusal, Reason.BAD_TRUST_ROOT, "an offered trust root") from refusal
         return self._root
+
+    def _other_envelopes(self, offers: Iterable[bytes]) -> list[bytes]:
+        """Return the offered envelopes that hold the very document that we hold, in other bytes."""
+        digest = SignedTrustRoot.decode(self._signed).digest
+        found: list[bytes] = []
+        for offer in offers:
+            try:
+                same = offer != self._signed and SignedTrustRoot.decode(offer).digest == digest
+            except ProtocolError:
+                continue
+            if same and len(found) < MAX_OTHER_ENVELOPES:
+                found.append(offer)
+        return found
 
     def _hold(self, signed: bytes) -> None:
         envelope = SignedTrustRoot.decode(signed)

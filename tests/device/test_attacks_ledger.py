@@ -288,6 +288,26 @@ def test_a_refused_trust_root_does_not_stop_honest_sources():
     assert Reason.BAD_TRUST_ROOT in {refusal.error.reason for refusal in answer.learned.refusals}
 
 
+def test_a_mirror_that_strips_a_spare_signature_from_a_root_does_not_strand_the_device():
+    scene = Scene()
+    repository = scene.repository
+    second = repository.next_root()
+    whole = repository.sign_root(second, repository.root_keys)  # three signatures, two are needed
+    stripped = repository.sign_root(second, repository.root_keys[:2])
+    repository.roots.append(second)
+    repository.signed_roots.append(whole)
+    repository.announce_root()
+    repository.seal()
+    scene.ledger.roots = [stripped]
+    assert scene.installs(scene.release)
+    assert scene.memory.roots == [stripped]
+    scene.ledger.roots = None
+    third = repository.rotate_root()  # its `previous` names the whole envelope
+    repository.seal()
+    assert scene.installs(scene.release)
+    assert scene.memory.roots == [stripped, third]
+
+
 def test_an_expired_trust_root_is_refused_by_the_clock_and_by_a_proven_header():
     scene = Scene()
     expires = scene.repository.time + 1_000
