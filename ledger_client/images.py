@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger_client.content.importer import import_file
 from ledger_client.errors import UsageError
+from ledger_protocol.content.cid import RAW, Cid
 from ledger_protocol.release.manifest import Component
 
 if TYPE_CHECKING:
@@ -58,6 +60,22 @@ class ImageSpec:
                 case _:
                     raise UsageError(f"image {name}: option", expected=", ".join(_KEYS), got=option)
         return spec
+
+    def draft(self) -> Component:
+        """The component before its image was read: enough to check everything else in a manifest."""
+        if not self.path.is_file():
+            raise UsageError(f"cannot read {self.path}", expected="a file", got="none")
+        nothing = hashlib.sha256(b"").digest()
+        return Component(
+            name=self.name,
+            slot_class=self.slot_class,
+            handler=self.handler,
+            arch=self.arch,
+            size=1,
+            sha256=nothing,
+            image=Cid(RAW, nothing),
+            read_only=self.read_only,
+        )
 
 
 def import_component(

@@ -155,7 +155,6 @@ def _keep_reports(receipts: Receipts, ipfs: IpfsClient) -> int:
     kept = 0
     for item in receipts.items:
         if item.report is not None:
-            cid = ipfs.put_block(item.report, DAG_CBOR)
-            ipfs.pin(cid)
+            ipfs.put_block(item.report, DAG_CBOR, pin=True)
             kept += 1
     return kept

@@ -80,7 +80,8 @@ class App:
         """The journal of the configured ledger."""
         from ledger_client.journal import Journal
 
-        return Journal(self.network, self.ledger.journal())
+        ledger = self.ledger
+        return Journal(self.network, ledger.journal())
 
     @functools.cached_property
     def root(self) -> HeldRoot:
@@ -235,6 +236,12 @@ def command(example: str, *, sends: bool = False) -> Callable[[Callable[..., Any
         return wrapped
 
     return decorate
+
+
+def near(path: Path) -> str:
+    """A path as a person would type it here: relative where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def short(digest: bytes) -> str:

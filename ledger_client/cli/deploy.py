@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger_client.cli.app import PATH, App, command
+from ledger_client.cli.app import PATH, App, command, near
 from ledger_client.config import checksum_address, parse_address
 from ledger_client.config_file import replace_file, set_values
 from ledger_client.errors import DeclinedError, UsageError
@@ -146,7 +146,7 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
         "journal": checksum_address(pair.journal),
         "code_hash": "0x" + pair.code_hash.hex(),
         "from_block": pair.from_block,
-        "trust_root": str(target),
+        "trust_root": near(target),
         "fingerprint": signed.digest.hex(),
         "announced": announced,
     }
@@ -156,12 +156,12 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
         [
             f"ledger       {document['ledger']}",
             f"journal      {document['journal']}",
-            f"trust root   {target}",
+            f"trust root   {near(target)}",
             f"fingerprint  {signed.digest.hex()}",
         ],
     )
     if not complete:
-        app.say(f"next: root keys held elsewhere sign with `fwledger trust sign {target} --key URI`")
+        app.say(f"next: root keys held elsewhere sign with `fwledger trust sign {near(target)} --key URI`")
     if not announced:
         app.say("next: governors announce the trust root with `fwledger trust announce`")
 

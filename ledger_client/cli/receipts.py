@@ -38,11 +38,12 @@ def submit(app: App, path: Path, skip_reports: bool) -> None:
     files = sorted(path.glob("*.receipts")) if path.is_dir() else [path]
     if not files:
         raise UsageError(f"no *.receipts file in {path}")
+    found = [read_receipts(file) for file in files]
     with contextlib.ExitStack() as stack:
         client = None
         if not skip_reports:
             client = stack.enter_context(IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s))
-        outcomes = [record(app.journal, read_receipts(file), send=app.send, ipfs=client) for file in files]
+        outcomes = [record(app.journal, raw, send=app.send, ipfs=client) for raw in found]
     app.emit(
         "receipts-submit",
         {"files": [{"file": str(f), **o.document()} for f, o in zip(files, outcomes, strict=True)]},

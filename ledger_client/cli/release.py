@@ -12,13 +12,15 @@ import click
 
 from ledger_client.cli import release_ledger
 from ledger_client.cli.acts import rollout_of, rollout_options
-from ledger_client.cli.app import PATH, App, command
+from ledger_client.cli.app import PATH, App, command, near
 from ledger_client.cli.progress import Progress
 from ledger_client.cli.words import release_lines
 from ledger_client.errors import EXIT_NOT_TRUSTED, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ledger_protocol.release.manifest import Component
 
 
 @click.group()
@@ -74,37 +76,39 @@ def build(app: App, **options: Any) -> None:
 
     specs = [ImageSpec.parse(text, arch=options["arch"]) for text in options["images"]]
     store = BlockStore(app.config.release.blocks)
-    components = []
-    for spec in specs:
-        size = spec.path.stat().st_size if spec.path.is_file() else None
-        with Progress(app, f"importing {spec.name}", size) as progress:
-            components.append(import_component(spec, sink=store, progress=progress))
     minimum, via = options["min_security_version"], options["via"]
     if via is not None and minimum is None:
         raise UsageError("--via needs --min-security-version")
-    made = new_release(
-        Manifest(
+    created = int(time.time()) if options["created"] is None else options["created"]
+
+    def manifest_of(components: tuple[Component, ...]) -> Manifest:
+        return Manifest(
             compatible=options["compatible"],
             version=options["version"],
             channels=options["channels"],
             sequence=options["sequence"],
             security_version=options["security_version"],
             kind=options["kind"],
-            created=int(time.time()) if options["created"] is None else options["created"],
-            components=tuple(components),
+            created=created,
+            components=components,
             hw_revisions=options["hw_revisions"],
             min_from=None if minimum is None else MinFrom(minimum, read_release_id(via) if via else None),
             advisories=options["advisories"],
             notes=options["notes"],
         )
-    )
+
+    # What the manifest will refuse is said now, not after the images were read.
+    new_release(manifest_of(tuple(spec.draft() for spec in specs)))
+    components = []
+    for spec in specs:
+        size = spec.path.stat().st_size if spec.path.is_file() else None
+        with Progress(app, f"importing {spec.name}", size) as progress:
+            components.append(import_component(spec, sink=store, progress=progress))
+    made = new_release(manifest_of(tuple(components)))
     out: Path = options["out"] or app.config.release.dir / options["version"]
     save_release(made, out)
-    app.emit(
-        "release-build",
-        {"folder": str(out), "release": "0x" + made.id.hex()},
-        release_lines(made, folder=out),
-    )
+    document = {"folder": near(out), "release": "0x" + made.id.hex()}
+    app.emit("release-build", document, release_lines(made, folder=near(out)))
 
 
 @release.command("sign")

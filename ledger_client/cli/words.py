@@ -34,7 +34,7 @@ def release_of(text: str) -> bytes:
     return read_release_id(text)
 
 
-def release_lines(release: Release, *, folder: Path | None = None) -> list[str]:
+def release_lines(release: Release, *, folder: str | None = None) -> list[str]:
     """A release for people."""
     manifest = release.manifest
     lines = [

@@ -1,0 +1,61 @@
+"""docs/reference/cli.md is what `fwledger ... --help` prints. To write it anew:
+
+python -m tests.support.cli_reference
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ledger_client.cli.main import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+WIDTH = 100
+
+HEAD = """\
+# The `fwledger` command
+
+What `--help` prints, for reading in one place; a test compares it with the command. Every command takes `--json`,
+talks on standard error, and ends with 0 (done), 1 (not trusted or refused), 2 (usage) or 3 (chain or content
+unreachable).
+"""
+
+
+def commands(
+    group: click.Group, path: tuple[str, ...], parent: click.Context | None
+) -> Iterator[tuple[str, str]]:
+    """Every command's words and help text, depth first."""
+    context = click.Context(
+        group, info_name=path[-1], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield " ".join(path), group.get_help(context)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name), context)
+        else:
+            inner = click.Context(
+                command, info_name=name, parent=context, terminal_width=WIDTH, max_content_width=WIDTH
+            )
+            yield " ".join((*path, name)), command.get_help(inner)
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for words, text in commands(cli, ("fwledger",), None):
+        body = "\n".join(line.rstrip() for line in text.splitlines())
+        parts.append(f"## {words}\n\n```text\n{body}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    REFERENCE.write_text(reference(), encoding="utf-8")
