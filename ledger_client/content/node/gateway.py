@@ -96,8 +96,9 @@ def _read_form(request: Request, root: Address) -> CarForm | Literal["raw"]:
 def _raw(store: BlockStore, request: Request, root: Address, segments: list[str], shown: str) -> Response:
     if segments:
         raise BadRequestError("a raw block has no path below it: ask for its own CID, or for a CAR")
-    etags = f'"{root}.raw"', f'"{root}.raw.zst"'
-    headers = _headers(request, shown, str(root), f"{root}.bin") | {"Accept-Ranges": "bytes"}
+    name = str(root)
+    etags = f'"{name}.raw"', f'"{name}.raw.zst"'
+    headers = _headers(request, shown, name, f"{name}.bin") | {"Accept-Ranges": "bytes"}
     if negotiation.is_fresh(request.headers.get("if-none-match"), etags):
         return Response(status_code=304, headers=headers | {"ETag": etags[0]})
     block = files.fetch(root, store.get)

@@ -65,13 +65,8 @@ class BlockStore:
         self._blocks = self.path / "blocks"
         self._pins = self.path / "pins"
         self._tmp = self.path / "tmp"
-        try:
-            self._open()
-        except OSError as error:
-            raise StoreError(
-                f"cannot open the block store at {self.path}", got=error.strerror or error
-            ) from None
-        self.id = (self.path / "id").read_text("ascii").strip()
+        with self._disk("open"):
+            self.id = self._open()
 
     def put(self, cid: Cid, block: bytes) -> None:
         """Keep `block` durably; ContentMismatchError unless `cid` is its address."""
@@ -83,9 +78,9 @@ class BlockStore:
         When it raises, whole groups before the failure may have been kept: they are valid blocks, and
         garbage until something pins them.
         """
-        with self.writing():
+        new = 0
+        with self.writing(), self._disk("write to"):
             group = _Group(self._tmp)
-            new = 0
             try:
                 for cid, block in blocks:
                     _check(cid, block)
@@ -93,15 +88,9 @@ class BlockStore:
                         group.add(self._file(cid), block)
                         new += 1
                 group.commit()
-            except OSError as error:
-                raise StoreError(
-                    f"cannot write to the block store at {self.path}",
-                    got=error.strerror or error,
-                    hint="free space on that disk, or choose another directory",
-                ) from None
             finally:
                 group.discard()
-            return new
+        return new
 
     def get(self, cid: Cid) -> bytes:
         """The verified bytes of a block.
@@ -165,11 +154,10 @@ class BlockStore:
 
         Every block of it is read and verified first: BlockMissingError names the first that is not here.
         """
-        with self.writing():
+        with self.writing(), self._disk("pin in"):
             for _ in self.walk(cid):
                 pass
-            marker = self._pins / str(cid)
-            marker.touch()
+            (self._pins / str(cid)).touch()
             durable.sync([self._pins])
 
     def unpin(self, cid: Cid) -> bool:
@@ -209,7 +197,7 @@ class BlockStore:
         Raises StoreBusyError while somebody writes. A pinned block that is missing or damaged does not stop
         it: all that its parents name and that is here stays.
         """
-        with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB), self._disk("remove garbage from"):
             keep: set[bytes] = set()
             for root in self.pins():
                 self._mark(Address.of(root), keep)
@@ -224,7 +212,7 @@ class BlockStore:
         with self._locked(fcntl.LOCK_SH):
             yield
 
-    def _open(self) -> None:
+    def _open(self) -> str:
         marker = self.path / "version"
         if not marker.exists():
             self._make(marker)
@@ -233,6 +221,7 @@ class BlockStore:
             raise StoreError(
                 f"block store at {self.path} has another format", expected=VERSION, got=found[:64]
             )
+        return (self.path / "id").read_text("ascii").strip()
 
     def _make(self, marker: Path) -> None:
         # Every step may be done twice, and the marker comes last: two processes may do this at once.
@@ -253,6 +242,17 @@ class BlockStore:
                 target.hardlink_to(temporary)
             temporary.unlink()
         durable.sync([self.path])
+
+    @contextlib.contextmanager
+    def _disk(self, act: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot {act} the block store at {self.path}",
+                got=error.strerror or error,
+                hint="free space on that disk and check who owns it, or choose another directory",
+            ) from None
 
     @contextlib.contextmanager
     def _locked(self, how: int) -> Iterator[None]:
