@@ -9,6 +9,7 @@
         owner and no proxy: no act of any quorum changes or removes what was recorded.
 """
 
+from contracts.modules import council
 from contracts.modules import governance
 from contracts.modules import groups
 from contracts.modules import operators
@@ -20,13 +21,21 @@ from contracts.modules import typed
 # Storage slots follow the order of these lines; tests pin them.
 initializes: releases[governance := governance, revocations := revocations]
 initializes: revocations[governance := governance]
-initializes: operators
-initializes: roots[governance := governance]
+initializes: operators[governance := governance]
+initializes: roots[council := council, governance := governance]
 initializes: governance[typed := typed]
 initializes: groups[governance := governance, releases := releases]
 initializes: typed
+initializes: council[governance := governance]
 
 exports: (
+    council.cancel,
+    council.execute_member,
+    council.execute_successor,
+    council.execute_thresholds,
+    council.propose_member,
+    council.propose_successor,
+    council.propose_thresholds,
     governance.member,
     governance.queue,
     governance.role,
@@ -40,6 +49,7 @@ exports: (
     groups.trip,
     groups.vote_context,
     operators.approval,
+    operators.approve,
     releases.channel_of,
     releases.halt,
     releases.head,
@@ -50,6 +60,8 @@ exports: (
     revocations.revoke,
     revocations.revoke_approved,
     revocations.revoked,
+    roots.execute_trust_root,
+    roots.propose_trust_root,
     roots.set_trust_root,
     roots.trust_root,
     roots.trust_root_version,

@@ -18,10 +18,16 @@ GOVERNOR: constant(uint256) = 4
 ENROLLER: constant(uint256) = 8
 GATEWAY: constant(uint256) = 16
 OPERATOR: constant(uint256) = 32
+ALL_ROLES: constant(uint256) = 63
 
 # A role word: the bits above, and in bits 8 to 15 the member's seat, which is how logs name an approver.
 _ROLES: constant(uint256) = 2**8 - 1
 _SEAT_AT: constant(uint256) = 8
+# Who never approved anything needs no seat; a log's bitmap has 256.
+_NO_SEAT: constant(uint256) = 2**16 - 1
+_MAX_SEATS: constant(uint256) = 256
+# An act carries at most so many approvals.
+_MAX_THRESHOLD: constant(uint256) = 16
 
 # Fields of the rules word, lowest bits first: thresholds and member counts u8 each, then govern_epoch u32, era u32 and
 # the number of seats ever given, u16.
@@ -31,7 +37,10 @@ _GOVERNORS_AT: constant(uint256) = 16
 _PUBLISHERS_AT: constant(uint256) = 24
 _GUARDIANS_AT: constant(uint256) = 32
 _ENROLLERS_AT: constant(uint256) = 40
+_EPOCH_AT: constant(uint256) = 48
+ERA_AT: constant(uint256) = 80
 _SEATS_AT: constant(uint256) = 112
+U32: constant(uint256) = 2**32 - 1
 _BYTE: constant(uint256) = 2**8 - 1
 
 struct Approval:
@@ -74,10 +83,6 @@ def __init__(
     @param publish_threshold How many publishers must approve an act.
     @param govern_threshold How many governors must approve an act.
     """
-    if publish_threshold == 0 or govern_threshold == 0:
-        refuse._no("fwledger: threshold below one")
-    if publish_threshold > len(publishers) or govern_threshold > len(governors):
-        refuse._no("fwledger: threshold above the members")
     for account: address in governors:
         self._join(account, GOVERNOR)
     for account: address in publishers:
@@ -86,14 +91,7 @@ def __init__(
         self._join(account, GUARDIAN)
     for account: address in enrollers:
         self._join(account, ENROLLER)
-    self.rules |= (
-        publish_threshold << _PUBLISH_THRESHOLD_AT
-        | govern_threshold << _GOVERN_THRESHOLD_AT
-        | len(governors) << _GOVERNORS_AT
-        | len(publishers) << _PUBLISHERS_AT
-        | len(guardians) << _GUARDIANS_AT
-        | len(enrollers) << _ENROLLERS_AT
-    )
+    self._set_thresholds(publish_threshold, govern_threshold)
 
 
 @external
@@ -120,20 +118,99 @@ def thresholds() -> (uint256, uint256):
 @internal
 def _join(account: address, bit: uint256):
     """
-    @notice Gives an address a role, and at its first role the next seat.
+    @notice Gives an address one more role.
     """
     if account == empty(address):
         refuse._no("fwledger: zero address")
-    word: uint256 = self.member[account]
-    if word & bit != 0:
+    roles: uint256 = self.member[account] & _ROLES
+    if roles & bit != 0:
         refuse._no("fwledger: member named twice")
+    self._seat(account, roles | bit)
+
+
+@internal
+def _seat(account: address, roles: uint256):
+    """
+    @notice Sets an address's roles, counts the members anew, and gives who may approve a seat for good.
+    """
+    word: uint256 = self.member[account]
+    seat: uint256 = word >> _SEAT_AT
     if word == 0:
-        seat: uint256 = self.rules >> _SEATS_AT
-        self.rules += 1 << _SEATS_AT
+        seat = _NO_SEAT
+    rules: uint256 = self.rules
+    if seat == _NO_SEAT and roles & (PUBLISHER | GOVERNOR) != 0:
+        seat = rules >> _SEATS_AT
+        if seat == _MAX_SEATS:
+            refuse._no("fwledger: seats used up")
+        rules += 1 << _SEATS_AT
         self.seats[seat] = account
-        word = seat << _SEAT_AT
-    self.member[account] = word | bit
-    log MemberSet(member=account, roles=(word | bit) & _ROLES, seat=word >> _SEAT_AT)
+    rules = self._recounted(rules, word, roles, GOVERNOR, _GOVERNORS_AT)
+    rules = self._recounted(rules, word, roles, PUBLISHER, _PUBLISHERS_AT)
+    rules = self._recounted(rules, word, roles, GUARDIAN, _GUARDIANS_AT)
+    rules = self._recounted(rules, word, roles, ENROLLER, _ENROLLERS_AT)
+    self._enough(rules)
+    self.rules = rules
+    self.member[account] = roles | seat << _SEAT_AT
+    log MemberSet(member=account, roles=roles, seat=seat)
+
+
+@internal
+@pure
+def _recounted(rules: uint256, before: uint256, after: uint256, bit: uint256, at: uint256) -> uint256:
+    """
+    @notice The rules with one role's member count as it is after an address's roles changed.
+    """
+    if before & bit == after & bit:
+        return rules
+    if after & bit == 0:
+        return rules - (1 << at)
+    if (rules >> at) & _BYTE == _BYTE:
+        refuse._no("fwledger: too many members")
+    return rules + (1 << at)
+
+
+@internal
+@pure
+def _enough(rules: uint256):
+    """
+    @notice Holds both thresholds against the members who can meet them.
+    """
+    if (
+        (rules >> _PUBLISH_THRESHOLD_AT) & _BYTE > (rules >> _PUBLISHERS_AT) & _BYTE
+        or (rules >> _GOVERN_THRESHOLD_AT) & _BYTE > (rules >> _GOVERNORS_AT) & _BYTE
+    ):
+        refuse._no("fwledger: threshold above the members")
+
+
+@internal
+def _set_thresholds(publish: uint256, govern: uint256):
+    if publish == 0 or govern == 0:
+        refuse._no("fwledger: threshold below one")
+    if publish > _MAX_THRESHOLD or govern > _MAX_THRESHOLD:
+        refuse._no("fwledger: threshold above the members")
+    rules: uint256 = (
+        self.rules & ~(_BYTE << _PUBLISH_THRESHOLD_AT | _BYTE << _GOVERN_THRESHOLD_AT)
+        | publish << _PUBLISH_THRESHOLD_AT
+        | govern << _GOVERN_THRESHOLD_AT
+    )
+    self._enough(rules)
+    self.rules = rules
+
+
+@internal
+@view
+def _govern_epoch() -> uint256:
+    return (self.rules >> _EPOCH_AT) & U32
+
+
+@internal
+def _spend_govern_epoch():
+    self.rules += 1 << _EPOCH_AT
+
+
+@internal
+def _next_era():
+    self.rules += 1 << ERA_AT
 
 
 @internal

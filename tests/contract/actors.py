@@ -131,8 +131,22 @@ TYPES = {
     "AssignGroup": "uint24 group,bytes32 channel,uint24 epoch,uint40 deadline",
     "PlaceDevices": "address[] devices,uint24 group,bool retired,uint24 epoch,uint40 deadline",
     "SetTrustRoot": "bytes32 digest,uint32 version,bytes32 envelope,uint40 deadline",
+    "AnnounceTrustRoot": "bytes32 digest,uint32 version,bytes32 envelope,uint32 epoch,uint40 deadline",
+    "SetMember": "address account,uint8 roles,uint32 epoch,uint40 deadline",
+    "SetThresholds": "uint8 publish,uint8 govern,uint32 epoch,uint40 deadline",
+    "NameSuccessor": "address successor,uint32 epoch,uint40 deadline",
     "UpdateEvent": "bytes32 release,uint32 sequence,uint8 kind,uint40 time,bytes32 detail,bytes32 previous",
 }
+
+
+GOVERNORS_ACTS = ("SetTrustRoot", "AnnounceTrustRoot", "SetMember", "SetThresholds", "NameSuccessor")
+PROPOSALS = {
+    "AnnounceTrustRoot": "trust_root",
+    "SetMember": "member",
+    "SetThresholds": "thresholds",
+    "NameSuccessor": "successor",
+}
+DELAY_S = 48 * 3_600
 
 
 def typed_data(
@@ -324,7 +338,7 @@ class World:
         if keys is None:
             keys = (
                 self.governors[: self.govern_threshold]
-                if act == "SetTrustRoot"
+                if act in GOVERNORS_ACTS
                 else self.publishers[: self.publish_threshold]
             )
         data = typed_data(act, message, contract=self.ledger.address)
@@ -429,6 +443,32 @@ class World:
             "deadline": self.deadline(),
         }
         return (*message.values(), self.approvals("SetTrustRoot", message, keys))
+
+    def govern_epoch(self) -> int:
+        return (self.view(self.ledger, "rules") >> 48) & 0xFFFFFFFF
+
+    def proposal(
+        self, act: str, *fields: Any, keys: list[Any] | None = None, epoch: int | None = None
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Give the arguments to propose a governors' act with, and those to execute it with."""
+        names = [f.split(" ")[1] for f in TYPES[act].split(",")][:-2]
+        epoch = self.govern_epoch() if epoch is None else epoch
+        deadline = self.deadline()
+        shown = ["0x" + f.hex() if isinstance(f, bytes) and len(f) == 20 else f for f in fields]
+        message = dict(zip(names, shown, strict=True)) | {"epoch": epoch, "deadline": deadline}
+        return (*fields, deadline, self.approvals(act, message, keys)), (*fields, epoch, deadline)
+
+    def propose(self, act: str, *fields: Any, **options: Any) -> tuple[bytes, tuple[Any, ...]]:
+        """Propose a governors' act; gives its id and the arguments to execute it with."""
+        proposed, executed = self.proposal(act, *fields, **options)
+        receipt = self.act("propose_" + PROPOSALS[act], proposed)
+        return self.logs(receipt)[0].args["id"], executed
+
+    def decide(self, act: str, *fields: Any) -> Receipt:
+        """Propose a governors' act, wait, and execute it."""
+        _, executed = self.propose(act, *fields)
+        self.machine.advance(DELAY_S)
+        return self.act("execute_" + PROPOSALS[act], executed)
 
     def act(self, function: str, args: tuple[Any, ...], *, key: Any = None) -> Receipt:
         """Send an act that must succeed, in its own block."""

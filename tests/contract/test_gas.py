@@ -19,6 +19,7 @@ from tests.contract.actors import (
     Curve,
     Device,
     World,
+    address,
     digest,
     fresh,
     queue_args,
@@ -26,6 +27,7 @@ from tests.contract.actors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+from tests.contract.evm import private_key
 
 STABLE, BETA = digest("stable"), digest("beta")
 RELEASES = [digest(f"release {i}") for i in range(4)]
@@ -109,6 +111,24 @@ def first_trust_root(world: World) -> int:
 def next_trust_root(world: World) -> int:
     first_trust_root(world)
     return world.act("set_trust_root", world.root_args(digest("root 2"), 2)).gas
+
+
+def propose_trust_root(world: World) -> int:
+    first_trust_root(world)
+    world.decide("AnnounceTrustRoot", digest("root 2"), 2, digest("envelope"))
+    proposed, _ = world.proposal("AnnounceTrustRoot", digest("root 3"), 3, digest("envelope"))
+    return world.act("propose_trust_root", proposed).gas
+
+
+def execute_trust_root(world: World) -> int:
+    first_trust_root(world)
+    return world.decide("AnnounceTrustRoot", digest("root 2"), 2, digest("envelope")).gas
+
+
+def operator_approve(world: World) -> int:
+    operator = private_key(0x50)
+    world.decide("SetMember", address(operator), 32)
+    return world.act("approve", (RELEASES[0],), key=operator).gas
 
 
 def retire_one(world: World) -> int:
@@ -202,29 +222,32 @@ GOLDEN: list[tuple[str, Callable[[World], int], int, int, int | None]] = [
     ("first publish, 2 of 3", first_publish, 2, 89_851, 91_100),
     ("publish", steady_publish, 1, 48_877, 49_000),
     ("publish, 2 of 3", steady_publish, 2, 55_670, 56_300),
-    ("set rollout, 2 of 3", set_rollout, 2, 47_009, None),
+    ("set rollout, 2 of 3", set_rollout, 2, 46_986, None),
     ("halt", halt, 1, 31_372, 32_300),
-    ("resume, 2 of 3", resume, 2, 46_925, 47_700),
+    ("resume, 2 of 3", resume, 2, 46_902, 47_700),
     ("revoke", revoke, 1, 48_680, 49_900),
-    ("revoke mandatory, 2 of 3", revoke_mandatory, 2, 63_795, None),
+    ("revoke mandatory, 2 of 3", revoke_mandatory, 2, 63_818, None),
     ("group new, 2 of 3", new_group, 2, 68_374, 69_300),
     ("group moved", moved_group, 1, 44_445, 49_000),
     ("group moved, 2 of 3", moved_group, 2, 51_250, None),
-    ("trust root, first, 2 of 3", first_trust_root, 2, 85_790, None),
-    ("trust root, next, 2 of 3", next_trust_root, 2, 51_590, 70_500),
+    ("trust root, first, 2 of 3", first_trust_root, 2, 85_760, None),
+    ("trust root, next, 2 of 3", next_trust_root, 2, 51_560, 70_500),
+    ("trust root, propose, 2 of 3", propose_trust_root, 2, 68_798, 70_500),
+    ("trust root, execute", execute_trust_root, 2, 42_295, 42_400),
+    ("operator approve", operator_approve, 1, 47_811, 48_900),
     ("retire one, 2 of 3", retire_one, 2, 61_401, 63_000),
     ("enrol one", enrol_one, 1, 51_433, 52_600),
     ("enrol 128, each", enrol_128, 1, 25_540, 26_000),
     ("event, uncounted", event_uncounted, 1, 35_372, 35_600),
-    ("event, voting kind but not counted", event_voting_uncounted, 1, 42_954, 43_100),
-    ("event, first vote", event_first_vote, 1, 68_919, 69_400),
-    ("event, installed", event_installed, 1, 49_303, 49_800),
+    ("event, voting kind but not counted", event_voting_uncounted, 1, 42_977, 43_100),
+    ("event, first vote", event_first_vote, 1, 68_965, 69_400),
+    ("event, installed", event_installed, 1, 49_326, 49_800),
     ("event, confirmed", event_confirmed, 1, 41_058, 41_200),
-    ("event, failed", event_failed, 1, 48_608, 48_900),
-    ("event, failed that trips", event_trips, 1, 54_589, 55_400),
-    ("queue of 2", queue_of_2, 1, 55_620, 55_700),
-    ("queue of 10, one release", queue_of_10, 1, 71_551, 71_600),
-    ("queue of 10, three releases", queue_of_10_three_releases, 1, 79_576, 81_900),
+    ("event, failed", event_failed, 1, 48_631, 48_900),
+    ("event, failed that trips", event_trips, 1, 54_612, 55_400),
+    ("queue of 2", queue_of_2, 1, 55_643, 55_700),
+    ("queue of 10, one release", queue_of_10, 1, 71_574, 71_600),
+    ("queue of 10, three releases", queue_of_10_three_releases, 1, 79_599, 81_900),
 ]
 
 

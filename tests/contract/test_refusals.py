@@ -144,12 +144,64 @@ def by(pick: Callable) -> Callable:
     return lambda world, device: publish(world, keys=pick(world))
 
 
+def operator(world: World) -> object:
+    key = private_key(0x50)
+    world.decide("SetMember", address(key), 32)
+    return key
+
+
+def approved_twice(world: World, device: Device) -> Receipt:
+    key = operator(world)
+    assert ledger(world, key, "approve", FIRST).ok
+    return ledger(world, key, "approve", FIRST)
+
+
+def own_removal(world: World, device: Device) -> Receipt:
+    id_, _ = world.propose("SetMember", address(world.guardian), 0)
+    return ledger(world, world.guardian, "cancel", id_)
+
+
+def too_early(world: World, device: Device) -> Receipt:
+    _, executed = world.propose("SetMember", address(world.anyone), 1)
+    world.machine.advance(48 * 3_600 - 1)
+    return ledger(world, world.anyone, "execute_member", *executed)
+
+
+def executed_twice(world: World, device: Device) -> Receipt:
+    _, executed = world.propose("NameSuccessor", b"\1" * 20)
+    world.machine.advance(48 * 3_600)
+    assert ledger(world, world.anyone, "execute_successor", *executed).ok
+    return ledger(world, world.anyone, "execute_successor", *executed)
+
+
+def crowded(at: int, count: int, roles: int) -> Callable:
+    """Set a count behind the contract's back: no test makes 256 members."""
+
+    def provoke(world: World, device: Device) -> Receipt:
+        rules = world.view(world.ledger, "rules")
+        width = 8 if at < 48 else 16
+        world.machine.set_storage(world.ledger.address, 9, rules & ~((1 << width) - 1 << at) | count << at)
+        _, executed = world.propose("SetMember", address(world.anyone), roles)
+        world.machine.advance(48 * 3_600)
+        return ledger(world, world.anyone, "execute_member", *executed)
+
+    return provoke
+
+
+def proposed(act: str, function: str, *fields: object) -> Callable:
+    return lambda w, d: ledger(w, w.anyone, function, *w.proposal(act, *fields)[0])
+
+
 PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
     "approvals expired": expired,
     "caller is no enroller": lambda w, d: journal(w, w.anyone, "enrol", b"\1" * 20, 1, ZERO_WORD),
     "caller is no guardian": lambda w, d: ledger(w, w.anyone, "halt", STABLE),
     "caller is not the journal": lambda w, d: ledger(w, w.anyone, "trip", STABLE, 0),
     "caller is not the ledger": lambda w, d: journal(w, w.anyone, "place", [d.address], 1, True),
+    "caller is no operator": lambda w, d: ledger(w, w.anyone, "approve", FIRST),
+    "change is not proposed": lambda w, d: ledger(w, w.anyone, "execute_member", b"\1" * 20, 1, 0, 0),
+    "change is over": executed_twice,
+    "change must wait": too_early,
     "channel has no release": lambda w, d: ledger(w, w.guardian, "halt", digest("nowhere")),
     "channel is halted": halted,
     "channel is not halted": lambda w, d: ledger(
@@ -167,11 +219,14 @@ PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
     "high s in a signature": with_approvals(lambda a: [(a[0][0], 2**255 - 1), a[1]]),
     "ledger names another journal": lambda w, d: w.deploy("UpdateJournal", w.ledger.address),
     "member named twice": bent_deploy(1, [b"\1" * 20] * 2),
+    "own removal is not cancelled": own_removal,
     "previous event differs": lambda w, d: submit(w, d, previous=ZERO_WORD),
     "publication is over": over,
     "published in this block already": same_block,
     "queue has a gap": gapped_queue,
+    "release is approved already": approved_twice,
     "release is revoked": revoked,
+    "seats used up": crowded(112, 256, 1),
     "security version falls": lambda w, d: publish(w, security_version=1),
     "sequence jumps too far": lambda w, d: publish(w, sequence=10 + 65_537),
     "sequence not above the channel's": lambda w, d: publish(w, sequence=10),
@@ -186,9 +241,11 @@ PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
     "threshold above the members": bent_deploy(5, 4),
     "threshold below one": bent_deploy(5, 0),
     "too few approvals": by(lambda w: w.publishers[:1]),
+    "too many members": crowded(40, 255, 8),
     "trust root version is not the next": lambda w, d: ledger(
         w, w.anyone, "set_trust_root", *w.root_args(digest("root"), 2)
     ),
+    "unknown role": proposed("SetMember", "propose_member", b"\1" * 20, 64),
     "zero address": bent_deploy(0, b"\0" * 20),
     "zero channel or release": lambda w, d: publish(w, ZERO_WORD),
     "zero digest": lambda w, d: ledger(w, w.anyone, "set_trust_root", *w.root_args(ZERO_WORD, 1)),
