@@ -70,6 +70,33 @@ def test_a_release_that_never_comes_up_falls_back_by_itself(device):
     assert device.reasons() == {"boot-failed"}
 
 
+def test_after_a_boot_failure_the_boot_loader_is_told_too(device):
+    installed(device, GOOD)
+    for _ in range(4):
+        device.power_on()
+    device.start()
+    assert loader_state(device, "b") is SlotState.BAD
+    with device.agent() as agent:
+        assert agent.bootloader.get_primary() == "a"
+
+
+def test_a_verdict_that_a_cut_kept_from_the_boot_loader_is_carried_out_first(device):
+    installed(device, BAD)
+    device.power_on()
+    steps = CountingSteps()
+    with device.agent() as agent:
+        settled = trial.settle(agent)
+    assert settled is Phase.TRIAL
+    with pytest.raises(PowerCut):
+        device.start(CountingSteps(cut_at=1))
+    (device.path / "ill").touch()
+    assert device.power_on() == "b"
+    answer = device.start(steps)
+    assert (answer.reboot, answer.report, answer.reason) == (True, None, Reason.HEALTH_FAILED)
+    assert steps.trace.count("commit") == 0, "nothing is judged twice"
+    assert device.power_on() == "a"
+
+
 def test_a_release_whose_agent_dies_each_time_has_failed(device):
     installed(device, GOOD)
     for _ in range(3):

@@ -1,4 +1,6 @@
-"""A device in a temporary directory: real files, real state, a simulated boot loader, and a manufacturer in memory."""
+"""A device in a temporary directory: real files, real state, a simulated boot loader, and a manufacturer in
+memory.
+"""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,13 +10,12 @@ from device_verifier import trial, updater
 from device_verifier.assembly import open_agent, open_bundle_sources, simulated_bootloader
 from device_verifier.config import load_config
 from device_verifier.durable import DurableSteps
-from device_verifier.errors import DeviceError
 from device_verifier.identity import create_identity, load_identity
-from device_verifier.records import Phase
+from device_verifier.sources import StateQuery
 from device_verifier.store import Store
 from device_verifier.updater import Sources
 from ledger_protocol.bundle import write_bundle
-from ledger_protocol.ledger.contract_state import DeviceWord
+from ledger_protocol.ledger.contract_state import DeviceWord, device_key
 from ledger_protocol.report.event import chain_link, event_digest
 from ledger_protocol.report.receipts import Receipts
 from tests.sim.repository import CHAIN_ID, JOURNAL, Repository
@@ -137,7 +138,9 @@ class SimDevice:
     def events(self):
         """The queued events, signatures checked."""
         with self.store() as store:
-            items = [Receipts.decode(e.receipts).items[0] for e in store.events(f"{CHAIN_ID}:0x{JOURNAL.hex()}")]
+            items = [
+                Receipts.decode(e.receipts).items[0] for e in store.events(f"{CHAIN_ID}:0x{JOURNAL.hex()}")
+            ]
         if not items:
             return []
         with self.agent() as agent:
@@ -149,6 +152,10 @@ class SimDevice:
     def reasons(self):
         with self.store() as store:
             return {refusal.reason.value for refusal in store.refusals()}
+
+    def journal_word(self):
+        """What the journal says of this device now."""
+        return DeviceWord.decode(self.repository.journal_words[device_key(self.address)])
 
     def record(self, events):
         """Let the journal hold `events`, as a relay would bring them there."""
@@ -167,8 +174,6 @@ class SimDevice:
     def bundle(self, release, name="stick.car"):
         """Write a bundle of `release` under the newest proof."""
         facts = self.repository.device()
-        from device_verifier.sources import StateQuery
-
         with self.agent() as agent:
             installed = agent.installed()
         query = StateQuery(
@@ -198,6 +203,3 @@ def assert_bootable(device, releases):
     for name, image in releases[held.release].items():
         assert device.slot(slot, name)[: len(image)] == image
     return slot
-
-
-__all__ = ["SLOT_BYTES", "DeviceError", "DeviceWord", "Phase", "SimDevice", "assert_bootable"]

@@ -1,7 +1,7 @@
 """A disk that loses power: the twin of `DurableSteps` that cuts before or after any numbered step.
 
-What was written since the last flush of a file is lost or torn when the power goes, as a real disk may do; what was
-flushed, renamed or committed stays.
+What was written since the last flush of a file is lost or torn when the power goes, as a real disk may do;
+what was flushed, renamed or committed stays.
 """
 
 import fcntl
