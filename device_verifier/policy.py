@@ -5,32 +5,18 @@ The publisher's `release check` runs these same functions, so a device never sur
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
-from device_verifier.facts import DeviceFacts, InstallMode, Slot
+from device_verifier.facts import DeviceFacts, InstallMode
+from device_verifier.gates import Action, Gate, fit_gates, gate
+from device_verifier.ledger_view import LedgerView
 from device_verifier.release import VerifiedRelease
 from device_verifier.steps import Step
-from device_verifier.trusted_ledger import LedgerView
 from ledger_protocol.ledger import rollout
 from ledger_protocol.ledger.contract_state import ChannelWord, Revocation
-from ledger_protocol.release.manifest import Component, channel_id
+from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["Action", "Decision", "decide", "judge_fit", "judge_release", "judge_via"]
-
-
-class Action(StrEnum):
-    """What the device does about a release."""
-
-    NONE = "none"
-    """Nothing to do: it runs what it should, or there is nothing it may run."""
-    INSTALL = "install"
-    MANDATORY = "mandatory"
-    """Install now: what runs is revoked and must go, whatever the cohort and the window say."""
-    WAIT = "wait"
-    """Not now; the same release may be installed later."""
-    REFUSE = "refuse"
-    """Not this release; only another one, or an operator, changes that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +52,8 @@ def decide(view: LedgerView, facts: DeviceFacts) -> Decision:
     if revoked is None or not revoked.mandatory:
         gates += _timing_gates(view, facts, head, word)
     gates.append(_consent_gate(facts, head))
-    steps = view.steps + tuple(gate.step for gate in gates)
-    shut = next((gate for gate in gates if not gate.step.ok), None)
+    steps = view.steps + tuple(each.step for each in gates)
+    shut = next((each for each in gates if not each.step.ok), None)
     if shut is None:
         if revoked is not None and revoked.mandatory:
             return Decision(Action.MANDATORY, Reason.MANDATORY, head, steps)
@@ -93,7 +79,7 @@ def judge_release(
     manifest = release.manifest
     gates = [
         _channel_gate(release, view),
-        _gate(
+        gate(
             "V8",
             "sequence and security version",
             f"{word.sequence}, {word.security_version} (the ledger's word)",
@@ -126,7 +112,7 @@ def judge_via(
     tried = via.release_id in facts.failed
     gates = [
         _channel_gate(via, view),
-        _gate(
+        gate(
             "V5",
             "stepping stone on this device",
             "not failed before",
@@ -134,7 +120,7 @@ def judge_via(
             ok=not tried or facts.override,
             reason=Reason.ALREADY_FAILED,
         ),
-        _gate(
+        gate(
             "V9",
             "stepping stone's revocation",
             "none",
@@ -142,7 +128,7 @@ def judge_via(
             ok=revoked is None,
             reason=Reason.UNREACHABLE_FROM,
         ),
-        _gate(
+        gate(
             "V9",
             "stepping stone's sequence",
             f"below {parent.manifest.sequence}",
@@ -150,7 +136,7 @@ def judge_via(
             ok=via.manifest.sequence < parent.manifest.sequence,
             reason=Reason.UNREACHABLE_FROM,
         ),
-        _gate(
+        gate(
             "V9",
             "stepping stone's security version",
             f"{wanted.security_version} or higher",
@@ -166,28 +152,6 @@ def judge_fit(release: VerifiedRelease, facts: DeviceFacts) -> Decision:
     """V9 alone: say whether a verified release fits a device, whatever the ledger says (`release check`)."""
     asked = Decision(Action.INSTALL, Reason.UPDATE_AVAILABLE, release.release_id, ())
     return _conclude(release, facts, [], asked)
-
-
-@dataclass(frozen=True, slots=True)
-class _Gate:
-    """A check and what it means when it is shut."""
-
-    step: Step
-    reason: Reason
-    action: Action = Action.REFUSE
-
-
-def _gate(
-    check: str,
-    what: str,
-    expected: str,
-    found: str,
-    *,
-    ok: bool,
-    reason: Reason,
-    action: Action = Action.REFUSE,
-) -> _Gate:
-    return _Gate(Step(check, what, expected, found, ok), reason, action)
 
 
 def _nothing_to_run(view: LedgerView, facts: DeviceFacts) -> Decision:
@@ -216,10 +180,10 @@ def _runs_the_head(view: LedgerView) -> Decision:
     return Decision(Action.NONE, reason, None, (*view.steps, step))
 
 
-def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: ChannelWord) -> Iterable[_Gate]:
+def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: ChannelWord) -> Iterable[Gate]:
     """The gates that nothing overrides."""
     if view.device is not None:
-        yield _gate(
+        yield gate(
             "V5",
             "this device in the journal",
             "not retired",
@@ -229,7 +193,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
             action=Action.NONE,
         )
     revoked = view.head_revoked
-    yield _gate(
+    yield gate(
         "V5",
         "head's revocation",
         "none",
@@ -237,7 +201,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
         ok=revoked is None,
         reason=Reason.REVOKED,
     )
-    yield _gate(
+    yield gate(
         "V5",
         "channel",
         "not halted",
@@ -251,7 +215,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
     # revoked.
     installed = facts.installed
     if installed is not None and view.installed_revoked is None:
-        yield _gate(
+        yield gate(
             "V5",
             "head's sequence",
             f"above {installed.sequence} (installed)",
@@ -260,7 +224,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
             reason=Reason.NOT_NEWER,
             action=Action.NONE,
         )
-    yield _gate(
+    yield gate(
         "V9",
         "head's security version",
         f"{facts.security_floor} (floor) or higher",
@@ -269,7 +233,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
         reason=Reason.ROLLBACK,
     )
     if view.root.operator is not None:
-        yield _gate(
+        yield gate(
             "V5",
             "operator's approval",
             "given",
@@ -279,7 +243,7 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
             action=Action.WAIT,
         )
     tried = head in facts.failed
-    yield _gate(
+    yield gate(
         "V5",
         "head on this device",
         "not failed before",
@@ -289,11 +253,11 @@ def _standing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Cha
     )
 
 
-def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: ChannelWord) -> Iterable[_Gate]:
+def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: ChannelWord) -> Iterable[Gate]:
     """The gates that a mandatory revocation of what runs, or a technician at the device, opens."""
     share_bps = rollout.share_bps(word, view.header.time)
     reached = rollout.in_cohort(word, release=head, address=facts.address, at_s=view.header.time)
-    yield _gate(
+    yield gate(
         "V5",
         "rollout cohort",
         f"this device among the first {share_bps / 100:g} %",
@@ -307,7 +271,7 @@ def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Chann
         # quorum lies.
         at_s = view.header.time if facts.now_s is None else facts.now_s
         inside = any(window.holds(at_s) for window in facts.windows)
-        yield _gate(
+        yield gate(
             "V5",
             "maintenance window",
             "inside one",
@@ -318,9 +282,9 @@ def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Chann
         )
 
 
-def _consent_gate(facts: DeviceFacts, head: bytes) -> _Gate:
+def _consent_gate(facts: DeviceFacts, head: bytes) -> Gate:
     given = facts.mode is InstallMode.AUTOMATIC or facts.override or head in facts.consented
-    return _gate(
+    return gate(
         "V5",
         "consent",
         "given, or not needed",
@@ -331,9 +295,9 @@ def _consent_gate(facts: DeviceFacts, head: bytes) -> _Gate:
     )
 
 
-def _channel_gate(release: VerifiedRelease, view: LedgerView) -> _Gate:
+def _channel_gate(release: VerifiedRelease, view: LedgerView) -> Gate:
     names = release.manifest.channels
-    return _gate(
+    return gate(
         "V8",
         "channel",
         "named by the manifest",
@@ -345,101 +309,14 @@ def _channel_gate(release: VerifiedRelease, view: LedgerView) -> _Gate:
     )
 
 
-def _conclude(release: VerifiedRelease, facts: DeviceFacts, gates: list[_Gate], so_far: Decision) -> Decision:
+def _conclude(release: VerifiedRelease, facts: DeviceFacts, gates: list[Gate], so_far: Decision) -> Decision:
     """Add V9's gates for `release`; carry `so_far` on, or turn to the stepping stone, or refuse."""
-    gates = gates + list(_fit_gates(release, facts))
-    steps = so_far.steps + release.steps + tuple(gate.step for gate in gates)
-    shut = next((gate for gate in gates if not gate.step.ok), None)
+    gates = gates + list(fit_gates(release, facts))
+    steps = so_far.steps + release.steps + tuple(each.step for each in gates)
+    shut = next((each for each in gates if not each.step.ok), None)
     if shut is not None and shut.reason is not Reason.INSTALL_VIA:
         return Decision(shut.action, shut.reason, None, steps)
     if shut is not None:
         assert release.manifest.min_from is not None
         return Decision(so_far.action, Reason.INSTALL_VIA, release.manifest.min_from.via, steps)
     return Decision(so_far.action, so_far.reason, release.release_id, steps)
-
-
-def _fit_gates(release: VerifiedRelease, facts: DeviceFacts) -> Iterable[_Gate]:
-    manifest = release.manifest
-    yield _gate(
-        "V9",
-        "compatible",
-        facts.compatible,
-        manifest.compatible,
-        ok=manifest.compatible == facts.compatible,
-        reason=Reason.INCOMPATIBLE,
-    )
-    # A release that names no revision is for all of them.
-    yield _gate(
-        "V9",
-        "hardware revision",
-        facts.hw_revision,
-        ", ".join(manifest.hw_revisions) or "any",
-        ok=not manifest.hw_revisions or facts.hw_revision in manifest.hw_revisions,
-        reason=Reason.INCOMPATIBLE,
-    )
-    yield _gate(
-        "V9",
-        "security version",
-        f"{facts.security_floor} (floor) or higher",
-        str(manifest.security_version),
-        ok=manifest.security_version >= facts.security_floor,
-        reason=Reason.ROLLBACK,
-    )
-    free = {slot.slot_class: slot for slot in facts.slots}
-    for component in manifest.components:
-        # Taken out, so that two components never share a slot.
-        yield from _component_gates(component, free.pop(component.slot_class, None), facts)
-    yield from _stepping_gates(release, facts)
-
-
-def _component_gates(component: Component, slot: Slot | None, facts: DeviceFacts) -> Iterable[_Gate]:
-    name = f"component {component.name}"
-    yield _gate(
-        "V9",
-        f"{name}: slot",
-        f"a free slot of class {component.slot_class}",
-        "found" if slot else "none",
-        ok=slot is not None,
-        reason=Reason.SLOT_MISSING,
-    )
-    if slot is None:
-        return
-    arch = slot.arch or facts.arch
-    yield _gate(
-        "V9", f"{name}: arch", arch, component.arch, ok=component.arch == arch, reason=Reason.INCOMPATIBLE
-    )
-    usable = component.handler in slot.handlers and component.encryption is None
-    yield _gate(
-        "V9",
-        f"{name}: handler",
-        f"{' or '.join(slot.handlers)}, plain",
-        component.handler + ("" if component.encryption is None else ", encrypted"),
-        ok=usable,
-        reason=Reason.UNSUPPORTED,
-    )
-    yield _gate(
-        "V9",
-        f"{name}: size",
-        f"at most {slot.size_bytes} bytes",
-        str(component.size),
-        ok=component.size <= slot.size_bytes,
-        reason=Reason.TOO_LARGE,
-    )
-
-
-def _stepping_gates(release: VerifiedRelease, facts: DeviceFacts) -> Iterable[_Gate]:
-    """`min_from`: last of all, so that a stone is sought only for a release that otherwise fits."""
-    wanted = release.manifest.min_from
-    if wanted is None:
-        return
-    running = facts.security_floor if facts.installed is None else facts.installed.security_version
-    # The stone must be another release than what runs, or the device would install itself for ever.
-    stone = wanted.via is not None and (facts.installed is None or facts.installed.release != wanted.via)
-    yield _gate(
-        "V9",
-        "installs over",
-        f"security version {wanted.security_version} or higher",
-        f"{running}" + (f", go by way of 0x{wanted.via.hex()}" if stone and wanted.via else ""),
-        ok=running >= wanted.security_version,
-        reason=Reason.INSTALL_VIA if stone else Reason.UNREACHABLE_FROM,
-    )
