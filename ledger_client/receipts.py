@@ -16,7 +16,7 @@ from eth_utils.exceptions import ValidationError
 from ledger_client.config import checksum_address
 from ledger_client.errors import NotTrustedError, UsageError
 from ledger_client.journal import runs
-from ledger_client.refusals import AlreadyRecordedError
+from ledger_client.refusals.devices import AlreadyRecordedError
 from ledger_protocol.content.cid import DAG_CBOR
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.report.event import EventKind, event_digest
