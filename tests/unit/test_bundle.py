@@ -288,6 +288,10 @@ def test_oversize_documents_are_not_written():
         write(trust_roots=[ROOTS[0]] * 257)
 
 
+def test_documents_of_exactly_their_limit_are_written_and_read():
+    assert read(write(proof=bytes(65_536))).proof == bytes(65_536)
+
+
 def test_a_proof_that_is_also_another_document_is_not_written():
     with pytest.raises(MalformedError, match="twice"):
         write(proof=MANIFEST)

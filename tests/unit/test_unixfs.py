@@ -50,6 +50,7 @@ DATA = b"\x08\x02\x18\x05\x20\x05"
 REFUSED = {
     "empty block": b"",
     "empty file as a node": b"\x0a\x02\x08\x02",
+    "empty file as a node with its size": b"\x0a\x04\x08\x02\x18\x00",
     "inline data": b"\x0a\x09\x08\x02\x12\x03abc\x18\x03",
     "a directory": raw_node(links=ONE, data=b"\x08\x01"),
     "no data": ONE,
