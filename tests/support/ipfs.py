@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger_client.content.ipfs import IpfsClient
+if TYPE_CHECKING:
+    from ledger_client.content.ipfs import IpfsClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ class IpfsNode:
     process: subprocess.Popen[str]
 
     def client(self, *, timeout_s: float = 30.0) -> IpfsClient:
+        from ledger_client.content.ipfs import IpfsClient  # not for tests that speak HTTP only
+
         return IpfsClient(self.api, timeout_s=timeout_s)
 
 

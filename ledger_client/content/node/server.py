@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from ledger_client.content.node.gateway import gateway_app
+from ledger_client.content.node.protocol import PunctualProtocol
 from ledger_client.content.node.rpc import rpc_app
 from ledger_client.content.node.streaming import BrokenOffError
 from ledger_client.errors import UsageError
@@ -105,6 +106,8 @@ def _config(app: Starlette) -> uvicorn.Config:
     quiet.addFilter(_not_broken_off)
     return uvicorn.Config(
         app,
+        http=PunctualProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
