@@ -96,7 +96,7 @@ def verify_release(envelope: bytes, manifest: bytes, *, head: bytes, root: Trust
 
 
 def _has_false_signature(manifest: bytes, signatures: Sequence[Signature], keys: KeySet) -> bool:
-    """Say whether a signature claims a release key that did not make it: forged or damaged, not just missing."""
+    """Say whether a signature claims a release key that did not make it: forged or damaged."""
     by_id = {key.key_id: key for key in keys.keys}
     for signature in signatures:
         key = by_id.get(signature.key_id)

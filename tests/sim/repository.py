@@ -97,10 +97,12 @@ def payload(size: int, seed: str = "image") -> bytes:
     return hashlib.shake_256(seed.encode()).digest(size)
 
 
-def image_blocks(image: bytes) -> tuple[Cid, dict[Cid, bytes]]:
+def image_blocks(
+    image: bytes, *, chunk_bytes: int = CHUNK_BYTES, width: int = TREE_WIDTH
+) -> tuple[Cid, dict[Cid, bytes]]:
     """Cut an image into leaves of fixed size and build its tree."""
-    leaves = [image[at : at + CHUNK_BYTES] for at in range(0, len(image), CHUNK_BYTES)]
-    root, nodes = build_from_leaves([(Cid.of(RAW, leaf), len(leaf)) for leaf in leaves], TREE_WIDTH)
+    leaves = [image[at : at + chunk_bytes] for at in range(0, len(image), chunk_bytes)]
+    root, nodes = build_from_leaves([(Cid.of(RAW, leaf), len(leaf)) for leaf in leaves], width)
     return root, {**{Cid.of(RAW, leaf): leaf for leaf in leaves}, **dict(nodes)}
 
 
