@@ -84,9 +84,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read the text form: `Qm...`, or base32 (`b`), base58 (`z`) or hex (`f`) with its multibase
-        letter.
-        """
+        """Read the text form: `Qm...`, or multibase with `b` (base32), `z` (base58) or `f` (hex)."""
         if not text.isascii() or len(text) > _MAX_TEXT:
             raise MalformedError("text of CID", expected=f"at most {_MAX_TEXT} ASCII characters", got=text)
         try:

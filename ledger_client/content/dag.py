@@ -57,9 +57,7 @@ class PbNode:
 
 @dataclass(frozen=True, slots=True)
 class UnixFs:
-    """The data field of a UnixFS node: `sizes` are the file bytes below each link, `fanout` a HAMT's
-    width.
-    """
+    """The data field of a UnixFS node: `sizes` are the file bytes below each link; `fanout` is a HAMT's."""
 
     type: FileType
     data: bytes
@@ -69,9 +67,7 @@ class UnixFs:
 
 
 def links_of(address: Address, block: bytes) -> tuple[Address, ...]:
-    """What `block` links to, in order. `block` is verified already; raises ProtocolError if it is
-    malformed.
-    """
+    """What `block`, verified already, links to in order; ProtocolError where it is malformed."""
     if address.codec == DAG_PB:
         return tuple(link.address for link in decode_pb(block).links)
     if address.codec == DAG_CBOR:

@@ -147,9 +147,7 @@ def resolve(root: Address, segments: Sequence[str], get: Get) -> Resolved:
 def entity_blocks(
     address: Address, get: Get, first: int, last: int | None
 ) -> Iterator[tuple[Address, bytes]]:
-    """The blocks of what is at `address` as one thing: a file's (in the range), a directory's shards, a
-    document.
-    """
+    """The blocks of one thing: of a file (in the range), of a directory (its shards), or a document."""
     block = fetch(address, get)
     if is_file(address, block):
         for placed in blocks_of_range(address, get, first, last):

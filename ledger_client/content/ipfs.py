@@ -73,6 +73,9 @@ class IpfsClient:
             self._client = ipfshttpclient.Client(
                 self.api, chunk_size=PIECE_BYTES, timeout=self._timeout, headers=headers, session=True
             )
+            if _is_local(self.api):
+                # A proxy of the environment is for other machines, and cannot reach this one's loopback.
+                self._client._client._session.trust_env = False  # noqa: SLF001
         except lib.AddressError:
             raise ConfigError(
                 "ipfs api", expected="/ip4/HOST/tcp/PORT or http://HOST:PORT", got=api
@@ -98,9 +101,7 @@ class IpfsClient:
         return NodeInfo(answers.text(answer, "ID"), answers.text(answer, "AgentVersion"))
 
     def put_block(self, block: bytes, codec: int = RAW, *, pin: bool = False) -> Cid:
-        """Store one block, pinned where asked; return its address, which is compared with what the node
-        says.
-        """
+        """Store one block, pinned where asked; return its address, once the node names the same."""
         cid = Cid.of(codec, block)
         answer = self._upload(
             "/block/put", iter((block,)), {"cid-codec": CODECS[codec], "pin": str(pin).lower()}
@@ -109,9 +110,7 @@ class IpfsClient:
         return cid
 
     def get_block(self, cid: Cid) -> bytes:
-        """One block, verified. BlockMissingError where the node lacks it, ContentMismatchError for other
-        bytes.
-        """
+        """One block, verified: BlockMissingError where there is none, ContentMismatchError for others."""
         block = bytearray()
         with contextlib.closing(self._stream("/block/get", str(cid), {"offline": "true"})) as pieces:
             for piece in pieces:
@@ -187,9 +186,7 @@ class IpfsClient:
         return self._stream("/cat", str(cid), options)
 
     def only_hash(self, path: str | os.PathLike[str], profile: Profile = IMAGE) -> Cid:
-        """The root that the node itself computes for a file, storing nothing: a cross-check of our
-        importer.
-        """
+        """The root that the node itself computes, storing nothing: a cross-check of our importer."""
         options = {
             "only-hash": "true",
             "cid-version": "1",
@@ -230,9 +227,7 @@ class IpfsClient:
         return str(cid) in answers.mapping(answer, "Keys")
 
     def pin_ls(self) -> tuple[str, ...]:
-        """All recursive pins of the node, as text: those of others may have addresses that we do not
-        write.
-        """
+        """All recursive pins of the node, as text: others pin under addresses that we do not write."""
         return tuple(sorted(answers.mapping(self._json("/pin/ls", "", {"type": "recursive"}), "Keys")))
 
     def gc(self) -> int:
@@ -300,6 +295,10 @@ def to_multiaddr(api: str) -> str:
         raise ConfigError("ipfs api", expected="/ip4/HOST/tcp/PORT or http://HOST:PORT", got=repr(api[:80]))
     kind = "ip6" if ":" in host else "ip4" if re.fullmatch(r"[\d.]+", host) else "dns"
     return f"/{kind}/{host}/tcp/{port}/{parts.scheme}"
+
+
+def _is_local(api: str) -> bool:
+    return bool(re.match(r"/(ip4/127\.|ip6/::1/|dns[46]?/localhost/)", api))
 
 
 def _authorization(secret: str) -> str:

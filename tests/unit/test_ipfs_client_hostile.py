@@ -166,6 +166,16 @@ def test_a_secret_of_another_form_is_refused_without_being_shown(secret):
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypatch):
+    with hostile_server(b"") as proxy, hostile_server(http_answer(b'{"Version":"1"}')) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        assert client(server).version() == "1"
+        assert proxy.requests == 0
+
+
 @pytest.mark.parametrize(
     ("api", "multiaddr"),
     [

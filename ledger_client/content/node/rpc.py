@@ -47,9 +47,8 @@ def rpc_app(store: BlockStore, *, upload_idle_s: float = UPLOAD_IDLE_S) -> Starl
 
     async def endpoint(request: Request) -> Response:
         command = COMMANDS.get(request.path_params["command"])
-        if (
-            "origin" in request.headers
-        ):  # a browser page of somebody else must not publish or delete (as Kubo)
+        # A page of another site, open in a browser here, must neither publish nor delete. Kubo says the same.
+        if "origin" in request.headers:
             return PlainTextResponse("403 - Forbidden", 403)
         if command is None:
             return PlainTextResponse("404 page not found", 404)

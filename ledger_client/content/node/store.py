@@ -58,9 +58,7 @@ class BlockStore:
     """Blocks on disk, safe for several threads and processes at once."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the store at `path`, made if the directory is missing or empty; StoreError for another
-        thing.
-        """
+        """Open the store at `path`, made where there is none yet; StoreError for anything else."""
         self.path = Path(path)
         self._blocks = self.path / "blocks"
         self._pins = self.path / "pins"
