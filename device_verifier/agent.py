@@ -1,7 +1,7 @@
 """The parts of one device that work together, and the facts that they amount to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device_verifier.bootloaders import BootLoader
 from device_verifier.config import DeviceConfig
@@ -53,19 +53,22 @@ class Agent:
         return self.store.installed(self.running)
 
     def facts(self, *, override: bool = False) -> DeviceFacts:
-        """Return what policy may know; SlotFailure where a spare slot is missing."""
-        now_s = self.clock()
+        """Return all that policy may know; SlotFailure where a spare slot is missing."""
+        return replace(self.outline(override=override), slots=self.config.slots.facts(self.spare))
+
+    def outline(self, *, override: bool = False) -> DeviceFacts:
+        """Return the facts without the slots: what it takes to ask the ledger."""
         return DeviceFacts(
             compatible=self.config.compatible,
             hw_revision=self.config.hw_revision,
             arch=self.config.arch,
             address=self.identity.address,
-            slots=self.config.slots.facts(self.spare),
+            slots=(),
             channel=self.config.channel,
             group=self.config.group,
             installed=self.installed(),
             security_floor=self.store.security_floor(),
-            now_s=now_s,
+            now_s=self.clock(),
             mode=self.config.install.mode,
             windows=self.config.install.windows,
             consented=self._consented(),

@@ -58,12 +58,12 @@ def update_path(
     if install.origin is Origin.BUNDLE:
         try:
             with Bundle(agent.config.state_dir / SAMPLE_NAME) as sample:
-                learn(agent.facts(), sources=[sample], memory=agent.memory)
+                learn(agent.outline(), sources=[sample], memory=agent.memory)
         except DeviceError as error:
             return f"a bundle cannot be read any more: {error}"
         return ""
     try:
-        learn(agent.facts(), sources=ledgers, memory=agent.memory)
+        learn(agent.outline(), sources=ledgers, memory=agent.memory)
     except DeviceError as error:
         try:
             fetch_block(Cid(DAG_CBOR, install.release), sources=blocks, max_bytes=MAX_MANIFEST_BYTES)

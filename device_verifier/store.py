@@ -16,6 +16,7 @@ from device_verifier.records import (
     EventChain,
     Install,
     LogLine,
+    Origin,
     Phase,
     QueuedEvent,
     Refusal,
@@ -263,6 +264,10 @@ class Change:
         if self._store.phase() is not Phase.TRIAL:
             raise RuntimeError("only a trial gets a verdict")
         self._db.execute("UPDATE install SET reason = ?, detail = ?", (reason, detail))
+
+    def set_terms(self, origin: Origin, *, overridden: bool) -> None:
+        """Note where the install under way goes on from, and whether a technician overrode it."""
+        self._db.execute("UPDATE install SET origin = ?, overridden = ?", (origin, overridden))
 
     def set_armed_at(self, at_s: int) -> None:
         """Note when the boot loader was armed."""

@@ -2,6 +2,7 @@
 only interrupt.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,11 @@ from ledger_protocol.report.document import Stage
 from ledger_protocol.report.event import EventKind
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["STATE_NAME", "Outcome", "Sources", "check", "install"]
+__all__ = ["LAST_CHECK", "STATE_NAME", "Outcome", "Sources", "check", "install"]
 
 STATE_NAME = "state.db"
+# The note of the newest check: JSON with at (Unix seconds), reason and head.
+LAST_CHECK = "last-check"
 # Failures here that say something about the release itself, not about this device's disk or network.
 _RELEASE_FAULTS = frozenset({Reason.BAD_MANIFEST})
 
@@ -71,14 +74,17 @@ def check(agent: Agent, sources: Sources, *, override: bool = False) -> Consulta
             blocks=sources.blocks,
             memory=agent.memory,
         )
-    except NotTrusted as error:
-        _remember(agent, error.release, error.reason, str(error), Stage.VERIFY)
+    except DeviceError as error:
+        _note_check(agent, error.reason, error.release)
+        if isinstance(error, NotTrusted):
+            _remember(agent, error.release, error.reason, str(error), Stage.VERIFY)
         raise
-    decision = consultation.decision
+    decision, head = consultation.decision, consultation.learned.view.head
+    _note_check(agent, decision.reason, head)
     if decision.action is Action.REFUSE:
         shut = next((step for step in decision.steps if not step.ok), None)
         detail = "" if shut is None else f"{shut.what}: expected {shut.expected}, got {shut.found}"
-        _remember(agent, consultation.learned.view.head, decision.reason, detail, Stage.VERIFY)
+        _remember(agent, head, decision.reason, detail, Stage.VERIFY)
     return consultation
 
 
@@ -103,13 +109,20 @@ def install(agent: Agent, sources: Sources, *, override: bool = False) -> Outcom
     return _outcome(_under_way(agent), waits or consultation.decision)
 
 
+def _note_check(agent: Agent, reason: Reason, head: bytes | None) -> None:
+    """Keep why the newest check ended as it did: "why was this update not taken" must have an answer."""
+    note = {"at": agent.at_s(), "reason": reason.value, "head": None if head is None else "0x" + head.hex()}
+    with agent.store.change() as change:
+        change.set_note(LAST_CHECK, json.dumps(note).encode())
+
+
 def _meet(agent: Agent, sources: Sources) -> None:
     """Before anything is said: learn from the journal whether this device, under this key, has spoken
     before.
     """
     if sources.bundle is None and not agent.reporter().begun():
         try:
-            learned = learn(agent.facts(), sources=sources.ledgers, memory=agent.memory, with_device=True)
+            learned = learn(agent.outline(), sources=sources.ledgers, memory=agent.memory, with_device=True)
         except DeviceError:
             # Whoever asks next says why; what has to be said meanwhile begins a chain of its own.
             return
@@ -133,12 +146,15 @@ def _require_confirmed(agent: Agent) -> None:
 def _offer(agent: Agent, release: VerifiedRelease, head: bytes, sources: Sources, *, override: bool) -> bool:
     """Make `release` the install under way; return whether it was already, from before a cut."""
     held = agent.store.install()
-    if held is not None and held.phase in BUSY_PHASES:
-        if held.release == release.release_id:
-            return True
-        _drop(agent, Reason.DECISION_CHANGED, f"superseded by 0x{release.release_id.hex()}")
     if sources.bundle is not None:
         keep_sample(sources.bundle, agent.config.state_dir, steps=agent.steps)
+    if held is not None and held.phase in BUSY_PHASES:
+        if (held.release, held.slot) == (release.release_id, agent.spare):
+            # It may go on from another kind of source than it began with.
+            with agent.store.change() as change:
+                change.set_terms(sources.origin, overridden=held.overridden or override)
+            return True
+        _drop(agent, Reason.DECISION_CHANGED, f"superseded by 0x{release.release_id.hex()}")
     offer = Install(
         phase=Phase.OFFERED,
         release=release.release_id,
@@ -222,7 +238,7 @@ def _decide_again(agent: Agent, install: Install, sources: Sources, *, override:
     """V0 to V5 on the newest reachable proof: None to arm, or the decision to wait; NotTrusted if it is
     over.
     """
-    facts = agent.facts(override=override)
+    facts = agent.outline(override=override)
     learned = learn(facts, sources=sources.ledgers, memory=agent.memory, also_revoked=(install.release,))
     decision = policy.decide(learned.view, facts)
     revoked = learned.view.revocation_of(install.release) is not None

@@ -10,8 +10,8 @@ from tests.support.ipfs import embedded_node, ipfs_node, kubo_node  # noqa: F401
 if TYPE_CHECKING:
     import pytest
 
-# name in @pytest.mark.engines(name): variable with the path of its binary
-ENGINES = {"kubo": "FWLEDGER_KUBO"}
+# name in @pytest.mark.engines(name): variable with the path of its binary (loop: losetup, as root)
+ENGINES = {"kubo": "FWLEDGER_KUBO", "loop": "FWLEDGER_LOOP"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -86,7 +86,7 @@ def send_and_prove(agent: Agent) -> tuple[int, int]:
 
 def _prove(agent: Agent) -> int:
     sources = network_sources(agent.config)
-    learned = learn(agent.facts(), sources=sources.ledgers, memory=agent.memory, with_device=True)
+    learned = learn(agent.outline(), sources=sources.ledgers, memory=agent.memory, with_device=True)
     word = learned.view.device
     if word is None or not word.enrolled:
         raise UsageError(

@@ -16,6 +16,8 @@ from device_verifier.progress import Progress
 from device_verifier.records import BUSY_PHASES, LogLine
 from device_verifier.slots import SLOT_NAMES
 from device_verifier.store import Store
+from device_verifier.updater import LAST_CHECK
+from ledger_protocol.report.reasons import Reason
 
 __all__ = ["log", "status"]
 
@@ -60,6 +62,7 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
             "security_version": None if held is None else held.security_version,
         }
     floor, install = store.floor(), store.install()
+    last_check = store.note(LAST_CHECK)
     return {
         "schema": "fwledger/device-status/1",
         "compatible": config.compatible,
@@ -83,6 +86,7 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
             "reason": None if install.reason is None else install.reason.value,
             "detail": install.detail,
         },
+        "last_check": None if last_check is None else json.loads(last_check),
         "pending_events": store.count_events(),
         "refusals": [
             {
@@ -121,6 +125,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
     if install is not None and (install["reason"] or document["phase"] in BUSY_PHASES):
         why = f": {install['reason']} {install['detail']}".rstrip() if install["reason"] else ""
         lines.append(f"install  {install['release']} into slot {install['slot']}{why}")
+    checked = document["last_check"]
+    if checked is not None:
+        reason = Reason(checked["reason"])
+        lines.append(f"check    {_clock(checked['at'])} {reason.value}: {reason.meaning}")
     lines.append(f"events   {document['pending_events']} not proven to be on the ledger")
     return lines
 

@@ -168,6 +168,18 @@ def test_a_refused_release_is_exit_code_1_and_status_says_why(site):
     assert "incompatible" in out
 
 
+def test_status_says_why_nothing_was_installed(site):
+    site.device.release(images=GOOD)
+    site.repository.halt()
+    site.repository.seal()
+    assert (
+        site("install")[1] == "nothing installed: halted: the channel is halted: nobody installs its head\n"
+    )
+    _, document = site.json("status")
+    assert document["last_check"]["reason"] == "halted"
+    assert "halted: the channel is halted" in site("status")[1]
+
+
 def test_a_full_file_system_for_the_request_is_named(site):
     code, _, err = site("enrol", "--output", "/proc/enrolment.cbor")
     assert code == 4

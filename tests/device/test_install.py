@@ -344,6 +344,31 @@ def test_a_bundle_older_than_what_the_device_has_seen_is_refused(device):
     refused(NotTrusted, Reason.LEDGER_ROLLBACK, lambda: device.install(bundle=bundle))
 
 
+def test_an_install_that_began_on_the_network_and_ended_from_a_bundle_needs_no_network_to_stay(device):
+    release = device.release()
+    bundle = device.bundle(release)
+    leaf = next(cid for cid in release.blocks if cid.codec == 0x55)
+    device.blocks.missing.add(leaf)
+    refused(SourceUnreachable, Reason.CONTENT_UNAVAILABLE, device.install)
+    device.ledger.down = device.blocks.down = True
+    assert device.install(bundle=bundle).armed
+    assert device.boot().phase is Phase.CONFIRMED
+
+
+def test_an_install_into_a_slot_that_runs_meanwhile_begins_anew_in_the_other(device):
+    release = device.release()
+    leaf = next(cid for cid in release.blocks if cid.codec == 0x55)
+    device.blocks.missing.add(leaf)
+    refused(SourceUnreachable, Reason.CONTENT_UNAVAILABLE, device.install)
+    with device.agent() as agent:
+        agent.bootloader.mark_good("b")
+    assert device.power_on() == "b"
+    device.blocks.missing.clear()
+    before = device.slot("b")
+    assert device.install().slot == "a"
+    assert device.slot("b") == before
+
+
 def test_now_overrides_the_window_and_says_so_in_the_report(tmp_path):
     device = SimDevice.make(tmp_path / "device", extra='[install]\nmode = "consent"\n')
     device.release()

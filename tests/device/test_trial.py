@@ -129,6 +129,13 @@ def test_a_release_that_is_only_cut_off_is_tried_again_later(device):
     assert device.install().armed
 
 
+def test_a_lost_old_slot_is_no_reason_to_fall_back_to_it(device):
+    installed(device, GOOD)
+    device.power_on()
+    (device.path / "rootfs.a").unlink()
+    assert device.start().phase is Phase.CONFIRMED
+
+
 def test_one_gateway_that_still_answers_is_an_update_path(device):
     installed(device, GOOD)
     device.ledger.down = True
