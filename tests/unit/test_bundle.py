@@ -195,6 +195,12 @@ def test_too_many_blocks_are_refused(monkeypatch):
         write()
 
 
+def test_as_many_blocks_as_the_limit_are_written_and_read(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_BUNDLE_BLOCKS", 40)
+    assert write() == [WHOLE]
+    assert read([WHOLE]).block(CIDS[39]) == BLOCKS[39]
+
+
 @pytest.mark.parametrize("parts", [[], [WHOLE] * 257])
 def test_too_few_or_many_parts_are_refused(parts):
     with pytest.raises(LimitError, match="parts of bundle"):
