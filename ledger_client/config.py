@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ledger_client.errors import ConfigError
@@ -205,15 +206,25 @@ def _apply(config: Config, document: Mapping[str, object], *, base: Path, where:
             raise ConfigError(f"{where}: {section}", expected="a section", got=type(values).__name__)
         current = getattr(config, section)
         known = {f.name: f for f in fields(current)}
-        parsed = {}
+        parsed: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
                 raise ConfigError(
                     f"{where}: unknown key {section}.{key}", expected="one of " + ", ".join(known), got=key
                 )
             parsed[key] = _value(known[key].type, value, name=f"{where}: {section}.{key}", base=base)
+        if section == "account":
+            parsed |= _only_one_account(parsed, where=where)
         config = replace(config, **{section: replace(current, **parsed)})
     return config
+
+
+def _only_one_account(parsed: Mapping[str, object], *, where: str) -> dict[str, object]:
+    """A layer that names one kind of account puts the other kind of the layers below out of force."""
+    keystore, dev = "keystore" in parsed, "dev_account" in parsed
+    if keystore and dev:
+        raise ConfigError(f"{where}: account", expected="a keystore or a dev_account", got="both")
+    return {"dev_account": None} if keystore else {"keystore": None} if dev else {}
 
 
 def _value(kind: object, value: object, *, name: str, base: Path) -> object:

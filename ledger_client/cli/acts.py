@@ -93,8 +93,9 @@ def settle(
     approvals: Sequence[Path],
     approve_only: Path | None,
     valid_hours: int,
+    first: Callable[[], None] | None = None,
 ) -> Receipt | None:
-    """Make the act, and either write this member's approval (None) or carry it out.
+    """Make the act, and either write this member's approval (None) or carry it out, after `first`.
 
     `plan` is given deadline and rollout: those of the first approval file where there is one, so that all
     approve the very same act.
@@ -104,14 +105,14 @@ def settle(
 
     held = [read_approval(path) for path in approvals]
     if held:
-        first = held[0].act
-        act = plan(first["deadline"], first.rollout if "immediate" in dict(first.describe()) else None)
+        agreed = held[0].act
+        act = plan(agreed["deadline"], agreed.rollout if "immediate" in dict(agreed.describe()) else None)
     else:
         act = plan(app.deadline(valid_hours), None)
     if approve_only is not None:
         write_approval(app, approve_as_member(app.ledger, act, app.account), approve_only)
         return None
-    return app.send(carry_out(app.ledger, act, held, account=app.account))
+    return app.send(carry_out(app.ledger, act, held, account=app.account), first=first)
 
 
 def write_approval(app: App, approval: Approval, path: Path) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger_client.config import Config, checksum_address, load_config
-from ledger_client.errors import ConfigError, DeclinedError
+from ledger_client.errors import ConfigError, DeclinedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.journal import Journal
     from ledger_client.ledger import Ledger
     from ledger_client.network import Call, Network, Receipt
@@ -124,12 +125,16 @@ class App:
         if not click.confirm("send it?", default=False, err=True):
             raise DeclinedError("nothing was sent")
 
-    def send(self, call: Call) -> Receipt:
-        """Prepare, show, ask, send, wait."""
+    def send(self, call: Call, *, first: Callable[[], None] | None = None) -> Receipt:
+        """Prepare, show, ask, send, wait. `first` is done after the yes and before the transaction is
+        sent.
+        """
         from ledger_client.transactions import ether, prepare, send
 
         prepared = prepare(self.network, call, self.account)
         self.agree(prepared)
+        if first is not None:
+            first()
         receipt = send(self.network, prepared, self.account)
         self.record(call.what, receipt)
         self.say(
@@ -160,6 +165,24 @@ class App:
 
         known = {channel_id(name): name for name in self.config.release.channels}
         return known.get(channel, "0x" + channel.hex())
+
+    def ipfs(self) -> IpfsClient:
+        """A client of the configured IPFS node; a context manager."""
+        from ledger_client.content.ipfs import IpfsClient
+
+        return IpfsClient(self.config.ipfs.api, timeout_s=self.config.ipfs.timeout_s)
+
+    def keep_trust_root(self, signed: bytes) -> None:
+        """Put a trust root on IPFS, where the ledger's log will point. Without a node it travels by file
+        alone.
+        """
+        from ledger_protocol.content.cid import DAG_CBOR
+
+        try:
+            with self.ipfs() as client:
+                client.put_block(signed, DAG_CBOR, pin=True)
+        except UnreachableError as error:
+            self.say(f"the trust root is not on IPFS ({error}): hand it out as a file")
 
     def remember_channel(self, name: str) -> None:
         """Keep a channel's name in fwledger.toml: the ledger knows only its hash."""

@@ -46,7 +46,6 @@ def bundle() -> None:
 def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices: tuple[str, ...]) -> None:
     """Write the head of a channel as a bundle. Blocks come from this machine's store, else from IPFS."""
     from ledger_client.bundles import Content, make_bundle
-    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.content.node.store import BlockStore
 
     if out.suffix != ".car":
@@ -56,7 +55,7 @@ def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices
     target = channel_id(channel)
     store = BlockStore(app.config.release.blocks)
     with (
-        IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s) as client,
+        app.ipfs() as client,
         Progress(app, f"writing {out.name}", None) as progress,
     ):
         paths = make_bundle(

@@ -135,7 +135,8 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
         ledger = Ledger(app.network, pair.ledger)
         if ledger.thresholds()[1] == 1 and "governor" in ledger.roles(app.account.address):
             act = announce_act(ledger, held.signed, deadline=app.deadline())
-            app.send(carry_out(ledger, act, [], account=app.account))
+            call = carry_out(ledger, act, [], account=app.account)
+            app.send(call, first=lambda: app.keep_trust_root(held.signed))
             announced = True
     else:
         target = target.with_name(target.name + ".unsigned")

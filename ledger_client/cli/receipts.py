@@ -31,7 +31,6 @@ def submit(app: App, path: Path, skip_reports: bool) -> None:
     Anyone may carry receipts: the devices' signatures are what counts. Reports go to the configured IPFS
     node.
     """
-    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.receipts import read_receipts
     from ledger_client.receipts import submit as record
 
@@ -42,7 +41,7 @@ def submit(app: App, path: Path, skip_reports: bool) -> None:
     with contextlib.ExitStack() as stack:
         client = None
         if not skip_reports:
-            client = stack.enter_context(IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s))
+            client = stack.enter_context(app.ipfs())
         outcomes = [record(app.journal, raw, send=app.send, ipfs=client) for raw in found]
     app.emit(
         "receipts-submit",

@@ -40,7 +40,6 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
     """
     import uvicorn
 
-    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.relay.app import build_app
     from ledger_client.relay.service import Relay
     from ledger_client.relay.sockets import listening_socket
@@ -61,7 +60,7 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
         ledger=app.ledger,
         journal=app.journal,
         held=app.root,
-        ipfs=None if skip_reports else IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s),
+        ipfs=None if skip_reports else app.ipfs(),
         send=pay,
         from_block=app.config.chain.from_block,
     )

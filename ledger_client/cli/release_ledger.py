@@ -106,7 +106,6 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
     Signatures, channel, sequence numbers and approvals are checked before anything is sent anywhere.
     """
     from ledger_client.acts import Rollout
-    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.content.node.store import BlockStore
     from ledger_client.publishing import push_release, release_bytes
     from ledger_client.releases import load_release, plan_publication
@@ -115,24 +114,21 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
     given = rollout_of(options)
     if given is not None and options["approvals"]:
         raise UsageError("the approvals say the rollout already")
-    pushed: list[str] = []
 
     def plan(deadline: int, approved: Rollout | None) -> Act:
         rollout = approved or given or Rollout()
-        act = plan_publication(
+        return plan_publication(
             app.ledger, found, root=app.root.root, channel=channel, rollout=rollout, deadline=deadline
         )
-        if options["approve_only"] is None:
-            # Content first: devices that learn of the head a second later must find its blocks.
-            store = BlockStore(app.config.release.blocks)
-            with (
-                IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s) as client,
-                Progress(app, f"pushing {found.manifest.version} to IPFS", release_bytes(found)) as progress,
-            ):
-                pushed.append(str(push_release(client, store, found, progress=progress)))
-        return act
 
-    receipt = settle(app, plan, **options)
+    def push() -> None:
+        # Before the transaction: devices that learn of the head a second later must find its blocks.
+        store = BlockStore(app.config.release.blocks)
+        what = f"pushing {found.manifest.version} to IPFS"
+        with app.ipfs() as client, Progress(app, what, release_bytes(found)) as progress:
+            push_release(client, store, found, progress=progress)
+
+    receipt = settle(app, plan, first=push, **options)
     if receipt is None:
         app.emit("release-publish", *approval_document(app, options["approve_only"]))
         return
@@ -141,7 +137,7 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
         "release": "0x" + found.id.hex(),
         "channel": channel,
         "sequence": found.manifest.sequence,
-        "envelope": pushed[0],
+        "envelope": str(found.envelope.cid),
         "block": receipt.block_number,
     }
     app.emit(
@@ -150,7 +146,7 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
         [
             f"release   {found.id.hex()}",
             f"channel   {channel}",
-            f"envelope  {pushed[0]}",
+            f"envelope  {found.envelope.cid}",
             f"block     {receipt.block_number}",
         ],
     )
@@ -275,7 +271,6 @@ def _publication_line(row: dict[str, Any]) -> str:
 
 def _fetch(app: App, wanted: bytes) -> Release:
     """A published release from the configured IPFS node, by the envelope that its log hints at."""
-    from ledger_client.content.ipfs import IpfsClient
     from ledger_client.publishing import envelope_hint
     from ledger_client.releases import Release, merge
     from ledger_protocol.content.cid import DAG_CBOR, Cid
@@ -289,7 +284,7 @@ def _fetch(app: App, wanted: bytes) -> Release:
     )
     if not published:
         raise UsageError(f"release {short(wanted)} was never published here", hint="give its folder instead")
-    with IpfsClient(app.config.ipfs.api, timeout_s=app.config.ipfs.timeout_s) as client:
+    with app.ipfs() as client:
         block = client.get_block(Cid(DAG_CBOR, wanted))
         envelope = Envelope.decode(client.get_block(envelope_hint(published[-1].envelope)))
     return merge(Release(block, Manifest.decode(block), envelope), [])

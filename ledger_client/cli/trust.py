@@ -121,7 +121,7 @@ def announce(app: App, **options: Any) -> None:
     def plan(deadline: int, _: Rollout | None) -> Act:
         return announce_act(app.ledger, held.signed, deadline=deadline)
 
-    if settle(app, plan, **options) is None:
+    if settle(app, plan, first=lambda: app.keep_trust_root(held.signed), **options) is None:
         app.emit("trust-announce", *approval_document(app, options["approve_only"]))
         return
     app.emit(

@@ -188,3 +188,22 @@ def test_a_revoked_release_is_never_published_again(maker: Manufacturer) -> None
     maker.run("release", "revoke", folder, "--mandatory", "--yes")
     assert maker.json("release", "show", folder)["revoked"]["mandatory"]
     assert "revoked" in maker.run("release", "list").out
+
+
+def test_without_an_ipfs_node_nothing_reaches_the_ledger(maker: Manufacturer, tmp_path: Path) -> None:
+    folder = maker.signed("1.5.0", 50, "--security-version", "3")
+    other = tmp_path / "fwledger.toml"
+    text = (maker.path / "fwledger.toml").read_text().splitlines()
+    absolute = [
+        line.replace('"blocks"', f'"{maker.path}/blocks"').replace('"trust-root', f'"{maker.path}/trust-root')
+        for line in text
+    ]
+    other.write_text(
+        "\n".join('api = "/ip4/127.0.0.1/tcp/1"' if line.startswith("api") else line for line in absolute)
+    )
+    before = maker.json("release", "list")
+    err = maker.refused(
+        "release", "publish", folder, "--channel", "stable", "--yes", "--config", other, code=3
+    )
+    assert "error: no IPFS node at /ip4/127.0.0.1/tcp/1: got connection refused" in err
+    assert maker.json("release", "list") == before

@@ -88,6 +88,17 @@ def test_the_names_that_ethereum_tools_share_are_read_and_ours_win() -> None:
     assert config.account.password_file == Path("/p")
 
 
+def test_naming_one_kind_of_account_puts_the_other_of_a_lower_layer_out_of_force(tmp_path: Path) -> None:
+    path = write(tmp_path, "[account]\nkeystore = 'k.json'\n")
+    config = load_config(path, environ={}, flags={"account.dev_account": 3})
+    assert (config.account.keystore, config.account.dev_account) == (None, 3)
+    path = write(tmp_path, "[account]\ndev_account = 0\n")
+    config = load_config(path, environ={"ETH_KEYSTORE": "/k"})
+    assert (config.account.keystore, config.account.dev_account) == (Path("/k"), None)
+    with pytest.raises(ConfigError, match="got both"):
+        load_config(write(tmp_path, "[account]\nkeystore = 'k'\ndev_account = 0\n"), environ={})
+
+
 def test_paths_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[release]\ndir = 'out'\n")
     assert load_config(path, environ={}).release.dir == tmp_path / "out"
