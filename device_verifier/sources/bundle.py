@@ -27,7 +27,8 @@ class Bundle:
     threads.
 
     Opening reads the documents at its front. Raises NotTrusted (corrupt-content) for a bundle whose bytes are
-    not what they say, SourceUnreachable (bundle-incomplete) for one that is cut short or cannot be read.
+    not what they say or end within a block, SourceUnreachable (bundle-incomplete) for one that lacks a block
+    or a part, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from examples.demo.attacking.front import Front
 from examples.demo.attacking.lab import GROUP, Lab
-from examples.demo.attacking.lies import SwapBlocks
+from examples.demo.attacking.lies import EndlessBlocks
 from examples.demo.attacking.network import attack_answers, attack_bundles, attack_headers
 from examples.demo.attacking.releases import attack_publishing, attack_revocation
 from examples.demo.attacking.reports import attack_reports
@@ -19,10 +19,10 @@ from ledger_client.fleet import plan_enrolments, read_request
 
 if TYPE_CHECKING:
     from examples.demo.world import World
-    from ledger_client.releases import Release
 
 # The job asks for twelve; fewer would mean that some were left out by mistake.
-LEAST_ATTACKS = 20
+LEAST_ATTACKS = 22
+DRIP_S = 1.0
 
 
 def attack(world: World) -> None:
@@ -30,7 +30,11 @@ def attack(world: World) -> None:
     world.stage.chapter("An attacker with a lying node, a lying gateway and stolen keys")
     lab = Lab(world)
     rpc, gateway = world.second_node.ready["url"], world.mirror.ready["gateway"]
-    with ThreadPoolExecutor(1) as background, LyingServer(rpc=rpc, gateway=gateway) as liar:
+    with (
+        ThreadPoolExecutor(1) as background,
+        LyingServer(rpc=rpc, gateway=gateway) as liar,
+        LyingServer(rpc=rpc, gateway=gateway) as sloth,
+    ):
         staging = background.submit(start_staging, lab)
         lab.assign_group()
         old = lab.release("0.9.0", 1)
@@ -42,13 +46,13 @@ def attack(world: World) -> None:
             trust_root=world.folder / "trust-root.cbor",
             rpc=rpc,
             gateway=gateway,
-            liar=liar.url,
+            liars=[liar.url, sloth.url],
         )
         _enrol(lab, victim)
-        front = Front(world.stage, lab, liar, victim)
+        front = Front(world.stage, lab, liar, victim, running=victim.running())
         head = lab.release("1.1.0", 3)
         world.stage.tell(f"the device under attack runs 1.0.0 of channel lab, group {GROUP}; 1.1.0 is newest")
-        front.expect_ready()
+        front.ready()
         attack_headers(front)
         attack_answers(front, head, old, staging.result())
         attack_bundles(front, head)
@@ -56,7 +60,7 @@ def attack(world: World) -> None:
         sequence = attack_revocation(front, sequence)
         newest = lab.release("2.2.0", sequence)
         attack_reports(front, _relay(world), newest)
-        _endless_gateway(front, newest)
+        _endless_gateways(front, sloth)
     if front.tried < LEAST_ATTACKS:
         raise DemoError(f"only {front.tried} attacks were tried")
     world.stage.tell(f"{front.tried} attacks, none of them came through")
@@ -79,14 +83,20 @@ def _relay(world: World) -> str:
     return url
 
 
-def _endless_gateway(front: Front, newest: Release) -> None:
-    """The first gateway never stops sending; the device drops it and finishes from the other."""
-    lie = SwapBlocks(frozenset(map(str, front.lab.leaves(newest))), None)
-    front.liar.lie = lie
+def _endless_gateways(front: Front, sloth: LyingServer) -> None:
+    """Of three gateways one floods, one drips; the device drops both and finishes from the third."""
+    front.liar.lie, sloth.lie = EndlessBlocks(), EndlessBlocks(DRIP_S)
     installed = front.victim.run("mixed", "install")
-    if not installed.document.get("armed") or not lie.used:
-        raise DemoError(f"endless data: {installed.document} after {lie.used} endless answers")
-    front.show("a gateway that never stops sending", "device", "dropped, installed from another")
     booted = front.victim.run("mixed", "boot")
-    if booted.document.get("phase") != "confirmed":
-        raise DemoError(f"after all attacks, the device does not confirm: {booted.document}")
+    for attack, liar in (
+        ("a gateway that never stops sending", front.liar),
+        ("a gateway that sends a byte a second", sloth),
+    ):
+        if not liar.lie.used or not installed.document.get("armed"):
+            raise DemoError(f"{attack}: asked {liar.lie.used} times, {installed.document}")
+        front.show(attack, "device", "dropped, installed from others")
+    front.stage.check(
+        "after all that, the device runs the newest honest release, confirmed",
+        booted.document.get("phase") == "confirmed",
+        got=booted.document,
+    )

@@ -1,1 +1,1 @@
-"""The attacker of the demo: a lying server, forged blocks, stolen keys, and a device that all of it is tried on."""
+"""The attacker of the demo: a lying server, forged blocks, stolen keys, and a device to try them on."""

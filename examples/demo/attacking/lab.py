@@ -19,6 +19,8 @@ from ledger_client.firmware_keys import open_signer
 from ledger_client.images import ImageSpec, import_component
 from ledger_client.publishing import push_release
 from ledger_client.releases import new_release, sign_release
+from ledger_client.signers import dev_account
+from ledger_client.transactions import prepare, send
 from ledger_protocol.content.cid import DAG_PB
 from ledger_protocol.content.unixfs import decode_node
 from ledger_protocol.ledger import contract_state as state
@@ -28,7 +30,7 @@ from local_chain.sealing import read_keys
 if TYPE_CHECKING:
     from examples.demo.world import World
     from ledger_client.ledger import Ledger
-    from ledger_client.network import Receipt
+    from ledger_client.network import Call, Receipt
     from ledger_client.releases import Release
     from ledger_protocol.content.cid import Cid
     from ledger_protocol.release.trust_root import LedgerRef
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 LAB, GROUP = "lab", 3
 IMAGE_BYTES = 192 * 1024
 SLOT_BYTES = 256 * 1024
+STRANGER = 7  # of the development chain's accounts: it holds money and no role
 CREATED_S = 1_700_000_000
 
 
@@ -47,6 +50,8 @@ class Lab:
     app: App = field(init=False)
     store: BlockStore = field(init=False)
     ipfs: IpfsClient = field(init=False)
+    assigned: Call = field(init=False)
+    """The group's assignment, with the publisher's approval, as anybody can read it on the chain."""
 
     def __post_init__(self) -> None:
         folder = self.world.folder
@@ -80,7 +85,13 @@ class Lab:
         act = self.ledger.new_act(
             "AssignGroup", group=GROUP, channel=self.channel, epoch=0, deadline=self.app.deadline()
         )
-        self.app.send(carry_out(self.ledger, act, [], account=self.app.account))
+        self.assigned = carry_out(self.ledger, act, [], account=self.app.account)
+        self.app.send(self.assigned)
+
+    def send_as_stranger(self, call: Call) -> None:
+        """Send a call from an account without any role, unless the contract refuses."""
+        stranger = dev_account(STRANGER, chain_id=self.app.network.chain_id)
+        send(self.app.network, prepare(self.app.network, call, stranger), stranger)
 
     def build(
         self, version: str, sequence: int, *, channel: str = LAB, compatible: str = COMPATIBLE

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from examples.demo.attacking.server import Lie
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_FLOOD_BYTES = 65_536
 
 
 @dataclass
@@ -17,9 +20,11 @@ class Record(Lie):
     """Tell the truth, and keep it for later."""
 
     kept: dict[str, Any] = field(default_factory=dict)
+    used: int = 0
 
     def rpc(self, ask: Callable[[str, Sequence[Any]], Any], method: str, params: Sequence[Any]) -> Any:
         """Pass on, and keep."""
+        self.used += 1
         answer = self.kept[_name(method, params)] = ask(method, params)
         return answer
 
@@ -90,19 +95,37 @@ class OtherChain(Lie):
 
 @dataclass
 class SwapBlocks(Lie):
-    """Give one block in the place of others."""
+    """Give one block in the place of those named."""
 
     cids: frozenset[str]
-    instead: bytes | None
-    """None never stops sending."""
+    instead: bytes
     used: int = 0
 
-    def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | None:
-        """Swap those named."""
+    def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | Iterator[bytes]:
+        """Swap those, pass on the rest."""
         if cid not in self.cids:
             return fetch(cid)
         self.used += 1
         return self.instead
+
+
+@dataclass
+class EndlessBlocks(Lie):
+    """For every block, send zeros as long as somebody listens: as fast as can be, or a byte at a time."""
+
+    pause_s: float = 0.0
+    used: int = 0
+
+    def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | Iterator[bytes]:
+        """Send and send."""
+        del fetch, cid
+        self.used += 1
+        return self._pieces()
+
+    def _pieces(self) -> Iterator[bytes]:
+        while True:
+            yield bytes(1 if self.pause_s else _FLOOD_BYTES)
+            time.sleep(self.pause_s)
 
 
 def _name(method: str, params: Sequence[Any]) -> str:

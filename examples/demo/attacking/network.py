@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from examples.demo.attacking.forgery import ForgedState
-from examples.demo.attacking.lab import LAB
+from examples.demo.attacking.lab import GROUP, LAB
 from examples.demo.attacking.lies import OtherChain, SwapBlocks, SwapWord
 from examples.demo.attacking.server import ask_node
 from ledger_client.bundles import Content, make_bundle
@@ -50,7 +50,7 @@ def attack_headers(front: Front) -> None:
         lie=forge(4, higher=0, later_s=0),
     )
     front.device(
-        "all 4 stolen: a block of two years ahead, to freeze the device for good",
+        "all 4 stolen: a block two years ahead, to freeze the device for good",
         "header-from-future",
         lie=forge(4, higher=1, later_s=TWO_YEARS_S),
     )
@@ -68,12 +68,14 @@ def attack_answers(front: Front, head: Release, other: Release, staging: str) ->
         "bad-proof",
         lie=SwapWord(head.id, EVIL),
     )
-    leaves = frozenset(map(str, front.lab.leaves(head)))
-    foreign = front.lab.store.get(front.lab.leaves(other)[0])
+    foreign = min(map(front.lab.store.get, front.lab.leaves(other)), key=len)
+    # A block longer than the one asked for is not even read to its end.
+    leaves = frozenset(
+        str(cid) for cid in front.lab.leaves(head) if front.lab.store.size(cid) >= len(foreign)
+    )
     front.device(
-        "a gateway swaps blocks: a signed release's, but of another one",
+        "a gateway swaps blocks for those of another signed release",
         "corrupt-content",
-        "install",
         lie=SwapBlocks(leaves, foreign),
     )
 
@@ -88,7 +90,7 @@ def attack_bundles(front: Front, head: Release) -> None:
         lab.ledger,
         held=lab.app.root,
         channel=LAB,
-        groups=[],
+        groups=[GROUP],
         devices=[],
         journal=lab.reference.journal,
         content=Content(lab.store.get),
@@ -103,8 +105,8 @@ def attack_bundles(front: Front, head: Release) -> None:
         servers="honest",
     )
     front.device(
-        "a bundle cut short",
-        "bundle-incomplete",
+        "a bundle cut short, in the middle of a block",
+        "corrupt-content",
         *("install", "--bundle", str(_cut(whole))),
         servers="honest",
     )

@@ -20,23 +20,25 @@ def attack_publishing(front: Front, old: Release, sequence: int) -> int:
     """The publisher's account is stolen, and publishes whatever it likes; the next free sequence."""
     lab = front.lab
     front.contract(
+        "a stranger replays the publisher's approval of an earlier act",
+        "signer lacks the role",
+        lambda: lab.send_as_stranger(lab.assigned),
+    )
+    front.contract(
+        "a stranger halts the channel",
+        "caller is no guardian",
+        lambda: lab.send_as_stranger(lab.ledger.halt(lab.channel)),
+    )
+    front.contract(
         "publisher's account stolen: an old, vulnerable release once more",
         "sequence not above the channel's",
         lambda: lab.publish(old),
     )
     lab.publish(old, sequence=sequence)
-    front.device(
-        "publisher's account stolen: that old release under a higher number",
-        "word-mismatch",
-        honest="word-mismatch",
-    )
+    front.bad_head("publisher's account stolen: that old release under a higher number", "word-mismatch")
     bad = _signed_twice(lab.sign(lab.build("6.6.6", sequence + 1), "alice"))
     lab.publish(bad)
-    front.device(
-        "that account and one firmware key, which signs twice under two names",
-        "threshold",
-        honest="threshold",
-    )
+    front.bad_head("one firmware key stolen too: it signs twice, under two names", "threshold")
     for attack, reason, release in (
         (
             "a well-signed release for other hardware on this channel",
@@ -44,13 +46,13 @@ def attack_publishing(front: Front, old: Release, sequence: int) -> int:
             lab.build("3.0.0", sequence + 2, compatible="acme,doorbell"),
         ),
         (
-            "a well-signed release that is meant for beta alone on this channel",
+            "a well-signed release that is for beta alone on this channel",
             "wrong-channel",
             lab.build("4.0.0", sequence + 3, channel=BETA),
         ),
     ):
         lab.publish(lab.sign(release, "alice", "bob"))
-        front.device(attack, reason, honest=reason)
+        front.bad_head(attack, reason)
     return sequence + 4
 
 
@@ -59,19 +61,18 @@ def attack_revocation(front: Front, sequence: int) -> int:
     lab = front.lab
     release = lab.release("2.1.0", sequence)
     record = Record()
-    front.expect_ready(record)
+    front.ready(record)
     lab.app.send(lab.ledger.revoke(release.id, 7))
+    front.truth = "revoked"
     front.device(
-        "a revocation whose JSON value an RPC node sets to zero",
+        "a revoked release: a node writes zero beside the revocation's proof",
         "revoked",
         lie=HideValue(state.revoked_key(release.id)),
-        honest="revoked",
     )
     front.device(
-        "a stale proof: an RPC node withholds the revocation, and tells of yesterday",
+        "a stale proof: a node withholds the revocation and replays the past",
         "ledger-rollback",
         lie=Replay(record.kept),
-        honest="revoked",
     )
     again = lab.sign(replace(release, envelope=replace(release.envelope, signatures=())), "bob", "carol")
     front.contract(

@@ -15,6 +15,7 @@ from examples.demo.world import COMPATIBLE
 from ledger_client.journal import Enrolment
 from ledger_client.receipts import recovery_of
 from ledger_protocol.report import device_key
+from ledger_protocol.report.document import Report, Stage
 from ledger_protocol.report.enrolment import make_request
 from ledger_protocol.report.event import (
     NO_PREVIOUS,
@@ -25,6 +26,7 @@ from ledger_protocol.report.event import (
     event_digest,
     sign_event,
 )
+from ledger_protocol.report.reasons import Reason
 from ledger_protocol.report.receipts import ReceiptItem, Receipts
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from examples.demo.attacking.front import Front
     from examples.demo.attacking.lab import Lab
+    from ledger_client.network import Call
     from ledger_client.releases import Release
 
 STUFFED = 12
@@ -53,7 +56,11 @@ class RootedDevice:
     def enrol(self) -> None:
         """Be enrolled, as any device."""
         request = make_request(
-            self.key, serial="SN-rooted", salt=secrets.token_bytes(16), compatible=COMPATIBLE, hw_revision="C2"
+            self.key,
+            serial="SN-rooted",
+            salt=secrets.token_bytes(16),
+            compatible=COMPATIBLE,
+            hw_revision="C2",
         )
         journal = self.lab.app.journal
         self.lab.app.send(journal.enrol([Enrolment(self.address, GROUP, request.commitment)]))
@@ -63,15 +70,17 @@ class RootedDevice:
         chain_id, journal = self.lab.reference.chain_id, self.lab.reference.journal
         items, previous = [], NO_PREVIOUS
         for sequence, kind in enumerate(kinds, start=1):
+            report = Report(stage=Stage.CONFIRM, reason=Reason.HEALTH_FAILED, salt=secrets.token_bytes(16))
             event = UpdateEvent(
                 release=release,
                 sequence=sequence,
                 kind=kind,
                 time=0,
-                detail=secrets.token_bytes(32),
+                detail=report.detail,
                 previous=previous,
             )
-            items.append(ReceiptItem(sign_event(self.key, event, chain_id=chain_id, journal=journal), None))
+            signed = sign_event(self.key, event, chain_id=chain_id, journal=journal)
+            items.append(ReceiptItem(signed, report.encode()))
             previous = chain_link(event_digest(event, chain_id=chain_id, journal=journal))
         public = device_key.public_key_bytes(self.key)
         return Receipts(
@@ -119,13 +128,13 @@ def _stuff_the_breaker(front: Front, relay: str, head: Release) -> None:
     if (said, tally.installed, tally.failed, word.halted) != (STUFFED, 1, 1, False):
         raise DemoError(f"breaker stuffing: {said} events said, {tally}, halted {word.halted}")
     front.show(
-        f"one rooted device reports {STUFFED // 2} failures, to halt the channel for all",
+        f"one rooted device reports {STUFFED // 2} failures to halt the channel for all",
         "journal",
         f"{tally.failed} counted, not halted",
     )
 
 
-def _call(front: Front, signed: SignedEvent, device: bytes) -> object:
+def _call(front: Front, signed: SignedEvent, device: bytes) -> Call:
     reference = front.lab.reference
     digest = event_digest(signed.event, chain_id=reference.chain_id, journal=reference.journal)
     recovery = recovery_of(digest, signed.signature, device=device)

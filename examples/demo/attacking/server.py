@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -10,10 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 UPSTREAM_S = 20.0
-ENDLESS_PIECE = bytes(65_536)
 
 
 class RefusedError(Exception):
@@ -38,13 +38,28 @@ def ask_node(url: str, method: str, params: Sequence[Any]) -> Any:
 class Lie:
     """What the server changes; this one changes nothing."""
 
+    used: int = 0
+    """How often it was told."""
+
     def rpc(self, ask: Callable[[str, Sequence[Any]], Any], method: str, params: Sequence[Any]) -> Any:
         """The result of a JSON-RPC call; `ask` puts it to the honest node."""
         return ask(method, params)
 
-    def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | None:
-        """The body for a block; `fetch` takes it from the honest gateway. None does not end."""
+    def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | Iterator[bytes]:
+        """The body for a block, or pieces that go on for as long as the device listens.
+
+        `fetch` takes it from the honest gateway.
+        """
         return fetch(cid)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A device that hangs up on us is what we are here for; anything else is a fault of the demo's."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class LyingServer:
@@ -54,8 +69,7 @@ class LyingServer:
         self._rpc, self._gateway = rpc, gateway
         self.lie = Lie()
         self._stopped = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -100,10 +114,10 @@ class LyingServer:
                 except urllib.error.HTTPError as error:
                     self.send_error(error.code)
                     return
-                if body is None:
-                    self._send_for_ever()
-                else:
+                if isinstance(body, bytes):
                     self._send(body, "application/vnd.ipld.raw")
+                else:
+                    self._send_pieces(body)
 
             def _send(self, body: bytes, kind: str) -> None:
                 self.send_response(200)
@@ -112,16 +126,15 @@ class LyingServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def _send_for_ever(self) -> None:
+            def _send_pieces(self, pieces: Iterator[bytes]) -> None:
                 self.close_connection = True
                 self.send_response(200)
                 self.end_headers()
-                try:
-                    while not server._stopped.is_set():
-                        self.wfile.write(ENDLESS_PIECE)
-                        self.wfile.flush()
-                except OSError:  # the device has hung up
-                    return
+                for piece in pieces:
+                    if server._stopped.is_set():
+                        return
+                    self.wfile.write(piece)
+                    self.wfile.flush()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from examples.demo.attacking.lab import Lab
     from ledger_client.network import Call, Receipt
 
-CHAIN_ID = 31_338
+CHAIN_ID = 1_337
 # So far above the real chain that its height is never what the device refuses.
 EXTRA_BLOCKS = 256
 

@@ -38,13 +38,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A device's folder. It has one state and two configurations: asking honest servers, or the attacker's."""
+    """A device's folder: one state, and a configuration each for honest servers, the attacker's, and both."""
 
     home: Path
 
     @classmethod
     def make(
-        cls, home: Path, *, factory: Release, image: Path, trust_root: Path, rpc: str, gateway: str, liar: str
+        cls,
+        home: Path,
+        *,
+        factory: Release,
+        image: Path,
+        trust_root: Path,
+        rpc: str,
+        gateway: str,
+        liars: list[str],
     ) -> Victim:
         """A device fresh from the factory, with the factory's release in slot a."""
         home.mkdir()
@@ -54,8 +62,8 @@ class Victim:
         shutil.copy(trust_root, home / "trust-root.cbor")
         for name, rpcs, gateways in (
             ("honest", [rpc], [gateway]),
-            ("attacked", [liar], [liar]),
-            ("mixed", [rpc], [liar, gateway]),
+            ("attacked", liars[:1], liars[:1]),
+            ("mixed", [rpc], [*liars, gateway]),
         ):
             (home / f"{name}.toml").write_text(_toml(home, rpcs, gateways))
         return cls(home)
