@@ -107,8 +107,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
-        text = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        raise ChainError(text, hint="another node may run there; --port 0 picks a free port") from error
+        raise ChainError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return listener
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,13 +14,19 @@ from examples.demo.story import run_demo
 
 def main() -> int:
     """Play the story in a folder of its own, which goes when it ends well."""
-    with tempfile.TemporaryDirectory(prefix="fwledger-demo-", ignore_cleanup_errors=True) as folder:
-        try:
-            with Stage(Path(folder).resolve()) as stage:
-                run_demo(stage)
-        except DemoError as error:
-            print(f"\nerror: the demo went otherwise: {error}", file=sys.stderr)
-            return 1
+    folder = Path(tempfile.mkdtemp(prefix="fwledger-demo-")).resolve()
+    home = Path.cwd()
+    try:
+        with Stage(folder) as stage:
+            run_demo(stage)
+    except DemoError as error:
+        print(
+            f"\nerror: the demo went otherwise: {error}\nhint: everything it made is in {folder}",
+            file=sys.stderr,
+        )
+        return 1
+    os.chdir(home)
+    shutil.rmtree(folder)
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 from ledger_client.cli.main import run as run_fwledger
 
 READY_S = 60.0
-_SHOWN_LINES = 12
+_LINES = 12
 _WIDTH = 118
 
 
@@ -44,11 +44,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended, and what it said: on each stream, and on both in order."""
+    """How a command ended, and what it said: on standard output, and on both streams in order."""
 
     code: int
     out: str
-    err: str
     both: str
 
     def json(self) -> Any:
@@ -64,8 +63,9 @@ class _Heard(io.StringIO):
         self._both = both
 
     def write(self, text: str) -> int:
+        written = super().write(text)  # refuses bytes, which click tries
         self._both.append(text)
-        return super().write(text)
+        return written
 
 
 @dataclass(slots=True)
@@ -105,39 +105,50 @@ class Stage:
             raise DemoError(f"{what}: not so; got {got}")
         print(f"   {green('✓')} {what}", flush=True)
 
-    def fwledger(self, *arguments: str, code: int = 0, show: bool = True, lines: int = _SHOWN_LINES) -> Ran:
-        """Run a host command in this process, as `fwledger ARGUMENTS`. Raises DemoError for another exit
-        code.
+    def fwledger(
+        self, *arguments: str, code: int = 0, show: bool = True, lines: int = _LINES, width: int = _WIDTH
+    ) -> Ran:
+        """Run a host command in this process, as `fwledger ARGUMENTS`, and show its first `lines`.
+
+        Raises DemoError for another exit code than `code`.
         """
         both: list[str] = []
         out, err = _Heard(both), _Heard(both)
-        self._show_command("fwledger", arguments, show)
+        if show:
+            self.show_command("fwledger", arguments)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 ended = run_fwledger(arguments)
             except SystemExit as end:  # a command that ends with a verdict of its own
                 ended = end.code if isinstance(end.code, int) else 1
-        return self._ended(
-            "fwledger", arguments, Ran(ended, out.getvalue(), err.getvalue()), code, show, lines
-        )
+        ran = self._expect("fwledger", arguments, Ran(ended, out.getvalue(), "".join(both)), code)
+        if show:
+            self._show(ran.both, lines, width)
+        return ran
 
     def device(
-        self, config: Path, *arguments: str, code: int = 0, show: bool = True, lines: int = _SHOWN_LINES
+        self, config: Path, *arguments: str, code: int = 0, show: bool = True, lines: int = _LINES
     ) -> Ran:
-        """Run `fwledger-device --config CONFIG ARGUMENTS` as a process of its own."""
+        """Run `fwledger-device --config CONFIG ARGUMENTS` as a process of its own; else as `fwledger`.
+
+        Only a command that is not shown keeps its standard output apart, for programs to read.
+        """
         full = ("--config", str(config), *arguments)
-        self._show_command("fwledger-device", full, show)
+        if show:
+            self.show_command("fwledger-device", full)
         ended = subprocess.run(
-            [script("fwledger-device"), *full], capture_output=True, text=True, check=False, env=environment()
+            [script("fwledger-device"), *full],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if show else subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment(),
         )
-        return self._ended(
-            "fwledger-device",
-            full,
-            Ran(ended.returncode, ended.stdout, ended.stderr, ended.stdout + ended.stderr),
-            code,
-            show,
-            lines,
-        )
+        both = ended.stdout + (ended.stderr or "")
+        ran = self._expect("fwledger-device", full, Ran(ended.returncode, ended.stdout, both), code)
+        if show:
+            self._show(ran.both, lines, _WIDTH)
+        return ran
 
     def serve(self, name: str, *command: str) -> Server:
         """Start a server as a process, and wait until it says that it answers (a JSON file)."""
@@ -156,24 +167,19 @@ class Stage:
         server.ready = json.loads(ready_file.read_text())
         return server
 
-    def _show_command(self, name: str, arguments: tuple[str, ...], show: bool) -> None:
-        if show:
-            text = " ".join([name, *(shorten(argument, self.folder) for argument in arguments)])
-            print(f"   {dim('$')} {text if len(text) < _WIDTH else text[: _WIDTH - 1] + '…'}", flush=True)
+    def show_command(self, name: str, arguments: tuple[str, ...]) -> None:
+        """Show a command as a person would type it."""
+        text = " ".join([name, *arguments])
+        print(f"   {dim('$')} {_cut(shorten(text, self.folder), _WIDTH)}", flush=True)
 
-    def _ended(
-        self, name: str, arguments: tuple[str, ...], ran: Ran, code: int, show: bool, lines: int
-    ) -> Ran:
+    def _show(self, said: str, lines: int, width: int) -> None:
+        for line in [line for line in said.splitlines() if line.strip()][:lines]:
+            print(f"     {dim(_cut(shorten(line, self.folder), width))}", flush=True)
+
+    def _expect(self, name: str, arguments: tuple[str, ...], ran: Ran, code: int) -> Ran:
         if ran.code != code:
-            raise DemoError(
-                f"`{name} {' '.join(arguments)}` ended with {ran.code}, expected {code}\n"
-                f"{ran.out[-1500:]}{ran.err[-1500:]}"
-            )
-        if show:
-            told = [line for line in ran.both.splitlines() if line.strip()]
-            for line in told[:lines]:
-                text = shorten(line, self.folder)
-                print(f"     {dim(text if len(text) < _WIDTH else text[: _WIDTH - 1] + '…')}", flush=True)
+            command = " ".join([name, *arguments])
+            raise DemoError(f"`{command}` ended with {ran.code}, expected {code}\n{ran.both[-3000:]}")
         return ran
 
 
@@ -208,6 +214,10 @@ def environment() -> dict[str, str]:
     """The environment of every process: this checkout, no colours, no settings of the person who runs it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("FWLEDGER_", "ETH_"))}
     return {**kept, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "NO_COLOR": "1"}
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) < width else text[: width - 1] + "…"
 
 
 def shorten(text: str, folder: Path) -> str:

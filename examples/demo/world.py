@@ -5,26 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from examples.demo.images import Image, make_image, make_tree, stamp
+from ledger_client.content.ipfs import IpfsClient
+from ledger_protocol.content.car import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from examples.demo.devices import Device
     from examples.demo.stage import Ran, Server, Stage
 
 CHANNEL, BETA = "stable", "beta"
 COMPATIBLE = "acme,camera"
 SIGNERS = ("alice", "bob", "carol")
-HEALTH_CHECK = """\
-import json, os, pathlib, sys
-slot = os.environ["FWLEDGER_SLOT"]
-app = json.loads(pathlib.Path(f"app-{slot}.img").read_bytes().rstrip(b"\\0"))
-sys.exit(0 if app["healthy"] else f"camera service {app['version']} does not answer")
-"""
 
 
 @dataclass(slots=True)
@@ -38,7 +34,7 @@ class World:
     mirror: Server
     relay: Server | None = None
     images: dict[str, Image] = field(default_factory=dict)
-    releases: dict[str, bytes] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -87,7 +83,9 @@ def make_images(world: World) -> None:
     shutil.rmtree(tree)
 
 
-def build(world: World, version: str, *, sequence: int, out: str = "", **extra: str) -> Path:
+def build(
+    world: World, version: str, *, sequence: int, out: str = "", show: bool = True, **extra: str
+) -> Path:
     """`release build` with both components. `extra` are further flags, underscores for hyphens."""
     folder = out or f"releases/{version}"
     flags = [part for name, value in extra.items() for part in (f"--{name.replace('_', '-')}", value)]
@@ -97,14 +95,13 @@ def build(world: World, version: str, *, sequence: int, out: str = "", **extra: 
         flags += ["--compatible", COMPATIBLE]
     world.stage.fwledger(
         "release", "build", f"rootfs=rootfs-{version}.img", f"app=app-{version}.img",
-        "--version", version, "--sequence", str(sequence), "--arch", "aarch64", *flags, "--out", folder,
+        "--version", version, "--sequence", str(sequence), "--arch", "aarch64", *flags,
+        "--out", folder, show=show,
     )  # fmt: skip
-    path = world.folder / folder
-    world.releases[out or version] = hashlib.sha256((path / "manifest.cbor").read_bytes()).digest()
-    return path
+    return world.folder / folder
 
 
-def sign(world: World, release: Path, signers: tuple[str, ...]) -> None:
+def sign(world: World, release: Path, signers: tuple[str, ...], *, show: bool = True) -> None:
     """Each signer signs a copy of the manifest at home; only signature files come back."""
     signatures = []
     for signer in signers:
@@ -119,57 +116,52 @@ def sign(world: World, release: Path, signers: tuple[str, ...]) -> None:
             f"file:{home}/key.pem",
             "--out",
             str(signature),
+            show=show,
         )
         signatures.append(str(signature))
-    world.stage.fwledger("release", "merge", str(release), *signatures)
+    world.stage.fwledger("release", "merge", str(release), *signatures, show=show)
 
 
-def publish(world: World, release: Path, *, code: int = 0, channel: str = CHANNEL, show: bool = True) -> Ran:
+def make_release(
+    world: World, version: str, signers: tuple[str, ...], *, sequence: int, **extra: str
+) -> Path:
+    """Build and sign once more, told in one line."""
+    release = build(world, version, sequence=sequence, show=False, **extra)
+    sign(world, release, signers, show=False)
+    world.stage.tell(
+        f"{version} is built (release {release_id(release)[:12]}) and signed by {' and '.join(signers)}"
+    )
+    return release
+
+
+def release_id(release: Path) -> str:
+    """The id of a release folder, in hex."""
+    return hashlib.sha256((release / "manifest.cbor").read_bytes()).hexdigest()
+
+
+def publish(
+    world: World, release: Path, *flags: str, code: int = 0, channel: str = CHANNEL, show: bool = True
+) -> Ran:
     """`release publish` to all devices at once, with a breaker that needs three reports."""
     return world.stage.fwledger(
         "release", "publish", str(release), "--channel", channel, "--halt-bps", "6000", "--min-reports", "3",
-        "--yes", code=code, show=show,
+        *flags, "--yes", code=code, show=show,
     )  # fmt: skip
 
 
-def make_device(world: World, name: str, *, networked: bool = True) -> Path:
-    """A device's folder: two slots for each component, the factory's image in slot a, and device.toml."""
-    home = world.folder / name
-    home.mkdir()
-    for component, size in (("rootfs", world.images["1.0.0"].size_bytes), ("app", 4096)):
-        factory = (world.folder / f"{component}-1.0.0.img").read_bytes()
-        (home / f"{component}-a.img").write_bytes(factory + bytes(size - len(factory)))
-        with (home / f"{component}-b.img").open("wb") as slot:
-            slot.truncate(size)
-    shutil.copy(world.folder / "trust-root.cbor", home / "trust-root.cbor")
-    shutil.copy(world.folder / "releases/1.0.0/manifest.cbor", home / "factory-manifest.cbor")
-    (home / "health.py").write_text(HEALTH_CHECK)
-    (home / "device.toml").write_text(_device_toml(world, home, networked=networked))
-    return home / "device.toml"
+def mirror(world: World, release: Path) -> None:
+    """The mirror takes the release as one file, the same that a stick would carry."""
+    bundle = world.folder / f"{release.name}.car"
+    world.stage.fwledger("bundle", "make", "--channel", CHANNEL, "--out", str(bundle), show=False)
+    with bundle.open("rb") as stream:
+        roots = read_header(stream)
+        stream.seek(0)
+        pieces = iter(lambda: stream.read(1 << 20), b"")
+        IpfsClient(world.mirror.ready["api"]).import_car(pieces, roots=roots)
+    world.stage.tell(f"the mirror holds {release.name} too: it was given {bundle.name}")
 
 
-def _device_toml(world: World, home: Path, *, networked: bool) -> str:
-    lines = [
-        f'state_dir = "{home}/state"',
-        f'trust_root = "{home}/trust-root.cbor"',
-        f'factory_manifest = "{home}/factory-manifest.cbor"',
-        f'compatible = "{COMPATIBLE}"',
-        'hw_revision = "C2"',
-        'arch = "aarch64"',
-        "group = 1",
-        f'serial = "SN-{home.name}"',
-    ]
-    if networked:
-        if world.relay is not None:
-            lines.append(f'relay = "{world.relay.ready["url"]}"')
-        lines += [f'[[rpc]]\nurl = "{url}"' for url in world.rpc]
-        lines += [f'[[gateway]]\nurl = "{url}"' for url in world.gateways]
-    lines += [
-        f'[slot.{component}]\na = "{home}/{component}-a.img"\nb = "{home}/{component}-b.img"'
-        for component in ("rootfs", "app")
-    ]
-    lines.append(f'[bootloader]\nkind = "simulated"\nstate = "{home}/boot.json"\ntries = 3')
-    lines.append(
-        f'[[health]]\nname = "camera"\ncommand = ["{sys.executable}", "{home}/health.py"]\ntimeout_s = 20'
-    )
-    return "\n".join(lines) + "\n"
+def switch_ipfs(world: World) -> None:
+    """Publish through the mirror from now on."""
+    path = world.folder / "fwledger.toml"
+    path.write_text(path.read_text().replace(world.own_ipfs.ready["api"], world.mirror.ready["api"]))

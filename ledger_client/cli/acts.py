@@ -54,7 +54,8 @@ def rollout_of(options: dict[str, Any]) -> Rollout | None:
     """Take the rollout options out of `options`; None where none was given."""
     names = ("immediate", "initial_bps", "hold_hours", "ramp_hours", "halt_bps", "min_reports")
     given = {name: options.pop(name) for name in names}
-    given = {name: value for name, value in given.items() if value not in (None, False)}
+    # 0 is an answer: a share of nobody, a breaker that is off.
+    given = {name: value for name, value in given.items() if value is not None and value is not False}
     return Rollout(**given) if given else None
 
 

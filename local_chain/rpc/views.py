@@ -116,21 +116,20 @@ def transaction_json(transaction: Transaction, *, base_fee: int | None) -> dict[
 
 
 def receipts_json(store: Store, block: Block) -> list[dict[str, Json]]:
-    """The receipts of a block."""
-    logs: dict[int, list[StoredLog]] = {}
-    for log in store.block_logs(block.number):
-        logs.setdefault(log.transaction_position, []).append(log)
+    """The receipts of a block, with their logs placed in it."""
+    mined = store.transactions(block.number)
+    logs = store.block_logs(block.number)
     views, cumulative = [], 0
-    for item in store.transactions(block.number):
+    for item in mined:
         cumulative += item.gas_used
-        views.append(_receipt_json(item, logs.get(item.position, []), block, cumulative))
+        own = [log for log in logs if log.transaction_position == item.position]
+        views.append(_receipt_json(item, own, block, cumulative))
     return views
 
 
 def receipt_json(store: Store, block: Block, item: StoredTransaction) -> dict[str, Json]:
     """The receipt of one mined transaction."""
-    logs = [log for log in store.block_logs(block.number) if log.transaction_position == item.position]
-    return _receipt_json(item, logs, block, store.gas_until(block.number, item.position))
+    return receipts_json(store, block)[item.position]
 
 
 def log_json(
