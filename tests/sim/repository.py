@@ -98,9 +98,10 @@ def payload(size: int, seed: str = "image") -> bytes:
 
 
 def image_blocks(
-    image: bytes, *, chunk_bytes: int = CHUNK_BYTES, width: int = TREE_WIDTH
+    image: bytes, *, chunk_bytes: int | None = None, width: int | None = None
 ) -> tuple[Cid, dict[Cid, bytes]]:
     """Cut an image into leaves of fixed size and build its tree."""
+    chunk_bytes, width = chunk_bytes or CHUNK_BYTES, width or TREE_WIDTH
     leaves = [image[at : at + chunk_bytes] for at in range(0, len(image), chunk_bytes)]
     root, nodes = build_from_leaves([(Cid.of(RAW, leaf), len(leaf)) for leaf in leaves], width)
     return root, {**{Cid.of(RAW, leaf): leaf for leaf in leaves}, **dict(nodes)}
