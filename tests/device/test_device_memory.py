@@ -1,5 +1,6 @@
 """An install of a real-sized image in a process of its own: what it holds in memory, and what it imports."""
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -38,8 +39,8 @@ LAUNCH = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c',
 def installed(tmp_path_factory):
     """A device that installed 64 MiB from a bundle in its own process: the measurements, and the device."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sim, "CHUNK_BYTES", 32_768)
-    patch.setattr(sim, "TREE_WIDTH", 1_024)
+    as_published = functools.partial(sim.image_blocks, chunk_bytes=32_768, width=1_024)
+    patch.setattr(sim, "image_blocks", as_published)
     device = SimDevice.make(tmp_path_factory.mktemp("memory") / "device")
     for slot in "ab":
         with (device.path / f"rootfs.{slot}").open("r+b") as file:
