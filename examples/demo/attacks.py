@@ -19,6 +19,7 @@ from ledger_client.fleet import plan_enrolments, read_request
 
 if TYPE_CHECKING:
     from examples.demo.world import World
+    from ledger_client.releases import Release
 
 # The job asks for twelve; fewer would mean that some were left out by mistake.
 LEAST_ATTACKS = 22
@@ -60,7 +61,7 @@ def attack(world: World) -> None:
         sequence = attack_revocation(front, sequence)
         newest = lab.release("2.2.0", sequence)
         attack_reports(front, _relay(world), newest)
-        _endless_gateways(front, sloth)
+        _endless_gateways(front, sloth, newest)
     if front.tried < LEAST_ATTACKS:
         raise DemoError(f"only {front.tried} attacks were tried")
     world.stage.tell(f"{front.tried} attacks, none of them came through")
@@ -83,9 +84,10 @@ def _relay(world: World) -> str:
     return url
 
 
-def _endless_gateways(front: Front, sloth: LyingServer) -> None:
+def _endless_gateways(front: Front, sloth: LyingServer, newest: Release) -> None:
     """Of three gateways one floods, one drips; the device drops both and finishes from the third."""
-    front.liar.lie, sloth.lie = EndlessBlocks(), EndlessBlocks(DRIP_S)
+    leaves = frozenset(map(str, front.lab.leaves(newest)))
+    front.liar.lie, sloth.lie = EndlessBlocks(leaves), EndlessBlocks(leaves, DRIP_S)
     installed = front.victim.run("mixed", "install")
     booted = front.victim.run("mixed", "boot")
     for attack, liar in (

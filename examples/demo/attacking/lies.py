@@ -111,14 +111,16 @@ class SwapBlocks(Lie):
 
 @dataclass
 class EndlessBlocks(Lie):
-    """For every block, send zeros as long as somebody listens: as fast as can be, or a byte at a time."""
+    """For these blocks, send zeros as long as somebody listens: as fast as can be, or a byte at a time."""
 
+    cids: frozenset[str]
     pause_s: float = 0.0
     used: int = 0
 
     def block(self, fetch: Callable[[str], bytes], cid: str) -> bytes | Iterator[bytes]:
-        """Send and send."""
-        del fetch, cid
+        """Send and send; pass on the rest."""
+        if cid not in self.cids:
+            return fetch(cid)
         self.used += 1
         return self._pieces()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ class RootedDevice:
                 release=release,
                 sequence=sequence,
                 kind=kind,
-                time=0,
+                time=int(time.time()),
                 detail=report.detail,
                 previous=previous,
             )
