@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from device_verifier import policy
+from device_verifier.asking import ask_all
 from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
 from device_verifier.facts import DeviceFacts
 from device_verifier.fetcher import fetch_block
@@ -111,22 +112,22 @@ def learn(
     """
     refusals: list[Refusal] = []
     _walk_roots(facts, sources, memory, refusals)
+    root = _ledger(facts, memory).root
+    query = StateQuery(
+        channel=facts.channel,
+        group=facts.group,
+        installed=None if facts.installed is None else facts.installed.release,
+        operator=root.operator,
+        also_revoked=also_revoked,
+        device=facts.address if with_device or (facts.channel is None and facts.group is None) else None,
+    )
     best: Learned | None = None
-    for source in sources:
-        held = memory.held()
-        ledger = TrustedLedger(
-            trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked
-        )
-        query = StateQuery(
-            channel=facts.channel,
-            group=facts.group,
-            installed=None if facts.installed is None else facts.installed.release,
-            operator=ledger.root.operator,
-            also_revoked=also_revoked,
-            device=facts.address if with_device or (facts.channel is None and facts.group is None) else None,
-        )
+    for source, proof in ask_all(sources, lambda source: source.proof(query, ledger=root.ledger)):
+        ledger = _ledger(facts, memory)
         try:
-            ledger.update_header(source.proof(query, ledger=ledger.root.ledger))
+            if isinstance(proof, DeviceError):
+                raise proof
+            ledger.update_header(proof)
             view = ledger.read(query)
         except DeviceError as error:
             error.with_steps(ledger.steps)
@@ -225,24 +226,30 @@ def _walk_roots(
     facts: DeviceFacts, sources: Sequence[LedgerSource], memory: Memory, refusals: list[Refusal]
 ) -> None:
     """V0: take every root that any source offers and that follows by signature; keep each at once."""
-    for source in sources:
-        held = memory.held()
-        ledger = TrustedLedger(
-            trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked
-        )
-        held_version, reference = ledger.root.version, ledger.root.ledger
+    held = _ledger(facts, memory).root
+
+    def ask(source: LedgerSource, after_version: int) -> list[bytes]:
+        return source.trust_roots(after_version=after_version, ledger=held.ledger)
+
+    for source, offered in ask_all(sources, lambda source: ask(source, held.version)):
+        ledger = _ledger(facts, memory)
         try:
-            offered = source.trust_roots(after_version=held_version, ledger=reference)
+            if isinstance(offered, DeviceError):
+                raise offered
             try:
                 ledger.update_roots(offered)
             except NotTrusted:
                 # Perhaps our own root came in another envelope than the next one names: ask for it as well.
-                offered = source.trust_roots(after_version=held_version - 1, ledger=reference)
-                ledger.update_roots(offered)
+                ledger.update_roots(ask(source, held.version - 1))
         except DeviceError as error:
             refusals.append(Refusal(source.name, error))
         for signed in ledger.new_roots:
             memory.keep_root(signed)
+
+
+def _ledger(facts: DeviceFacts, memory: Memory) -> TrustedLedger:
+    held = memory.held()
+    return TrustedLedger(trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked)
 
 
 def _readable_cids(hints: Sequence[bytes]) -> list[Cid]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Self
 
 from device_verifier.errors import NotTrusted, SourceUnreachable
-from device_verifier.sources import BlockMissing, BlockSource
+from device_verifier.sources import Abandonable, BlockMissing, BlockSource
 from ledger_protocol.content.cid import Cid
 from ledger_protocol.errors import MismatchError
 from ledger_protocol.report.reasons import Reason
@@ -30,15 +30,6 @@ MAX_MISSES: Final = 8
 # to honest sources, the wait doubles each time that asking again was no faster, up to the longest.
 PATIENCE_S: Final = 3.0
 MAX_PATIENCE_S: Final = 60.0
-
-
-@runtime_checkable
-class Abandonable(Protocol):
-    """A source whose requests in flight can be broken off."""
-
-    def abandon(self) -> None:
-        """Make every request in flight end soon; later requests are served as ever."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ledger_client.content.address import Address
 from ledger_client.content.dag import walk
 from ledger_client.errors import ClientError, NotTrustedError, UsageError
 from ledger_client.proofs import channel_proof
+from ledger_client.trust import roots_up_to
 from ledger_protocol.bundle import open_bundle, part_name, write_bundle
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
@@ -79,6 +80,7 @@ def make_bundle(
     if not wanted or (components and len(wanted) != len(set(components))):
         known = ", ".join(c.name for c in verified.manifest.components)
         raise UsageError("components of the bundle", expected=f"some of {known}", got=", ".join(components))
+    roots = roots_up_to(held, ledger, get=content.get, from_block=from_block)
     paths: list[Path] = []
     with contextlib.ExitStack() as stack:
 
@@ -93,7 +95,7 @@ def make_bundle(
             write_bundle(
                 open_part,
                 proof=proof.encode(),
-                trust_roots=[held.signed],
+                trust_roots=roots,
                 envelope=envelope,
                 manifest=manifest,
                 blocks=_counted(_blocks([c.image for c in wanted], content), progress),

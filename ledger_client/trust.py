@@ -8,17 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eth_keys.datatypes import PublicKey as EthPublicKey
-from eth_keys.datatypes import Signature as EthSignature
-from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError
-
-from ledger_client.errors import NotTrustedError, UsageError
-from ledger_client.json_text import parse_json
-from ledger_client.proofs import raw_header
+from ledger_client.errors import ClientError, NotTrustedError, UsageError
+from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
-from ledger_protocol.ledger import qbft
-from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.signing import TRUST_ROOT_TYPE, PublicKey
 from ledger_protocol.release.trust_root import (
@@ -33,22 +25,16 @@ from ledger_protocol.release.trust_root import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ledger_client.acts import Act
     from ledger_client.deploy import Pair
     from ledger_client.firmware_keys import FirmwareSigner
     from ledger_client.ledger import Ledger
-    from ledger_client.network import Network
 
 # Fewer validators than this cannot lose one and still agree (protocol.md §4).
 MIN_VALIDATORS = 4
-
-# How many headers back to look for a seal of each validator. A quorum seals each, so a few are enough.
-_HEADERS_SEARCHED = 64
-
-_MAX_VALIDATORS_FILE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +101,14 @@ def first_root(
 
 
 def sign_root(signed: SignedTrustRoot, signer: FirmwareSigner) -> SignedTrustRoot:
-    """Add a root key's signature. Raises UsageError where the key is not one of the root's."""
+    """Add a root key's signature. Raises UsageError where the key is not one of the root's, or none is
+    missing.
+
+    One more than the threshold asks for would make a second envelope of the same root, and the next version
+    links to one envelope.
+    """
+    if is_complete(signed):
+        raise UsageError("this trust root has the signatures that it needs")
     root = TrustRoot.decode(signed.document)
     if signer.public not in root.root_keys.keys:
         raise UsageError("this key is not a root key of the trust root", got=signer.public.key_id.hex()[:16])
@@ -177,75 +170,28 @@ def check_root(signed: bytes, *, where: str) -> HeldRoot:
         raise NotTrustedError(f"{where} is not a trust root that holds: {error}", hint=error.hint) from error
 
 
-def recover_validators(network: Network) -> tuple[Validator, ...]:
-    """The chain's QBFT validators with the public keys that their seals reveal, in the order of the newest
-    header.
+def roots_up_to(
+    held: HeldRoot, ledger: Ledger, *, get: Callable[[Cid], bytes], from_block: int
+) -> list[bytes]:
+    """The signed roots that lead to the held one, oldest first and without a gap, as far back as `get` finds
+    them.
 
-    What a node says, to be confirmed by people who run validators. Raises NotTrustedError where the newest
-    header is not of QBFT or a validator has sealed none of the newest headers.
+    A device that slept through versions walks them one by one; the ledger's log hints where each lies.
     """
-    number = network.block_number()
-    wanted: tuple[bytes, ...] = ()
-    found: dict[bytes, bytes] = {}
-    for height in range(number, max(number - _HEADERS_SEARCHED, -1), -1):
+    newest = ledger.network.block_number()
+    announced = {one.version: one for one in ledger.trust_roots(from_block=from_block, to_block=newest)}
+    found = [held.signed]
+    for version in range(held.root.version - 1, 0, -1):
+        if version not in announced:
+            break
         try:
-            header = parse_header(raw_header(network, height))
-            extra = qbft.parse_extra(header.extra_data)
-            digest = qbft.seal_digest(header)
-        except ProtocolError as error:
-            if height == number:
-                raise NotTrustedError(
-                    f"the newest header is not of a QBFT chain: {error}",
-                    hint="trust roots of other chains name witnesses",
-                ) from error
-            break  # a genesis block carries no seals, and a chain may have moved to QBFT
-        wanted = wanted or extra.validators
-        found |= _sealers(digest, extra.seals)
-        if set(wanted) <= set(found):
-            return tuple(Validator(address, found[address]) for address in wanted)
-    missing = [address.hex() for address in wanted if address not in found]
-    raise NotTrustedError(
-        f"validators that sealed none of the last {_HEADERS_SEARCHED} headers",
-        got=", ".join(missing) or "all",
-        hint="wait for more blocks, or give all public keys with --validators FILE",
-    )
-
-
-def read_validators(path: Path) -> tuple[Validator, ...]:
-    """Validators from a JSON file: `[{"address": "0x...", "public_key": "0x04..."}, ...]`, or that as
-    `validators`.
-    """
-    try:
-        raw = path.read_bytes()[: _MAX_VALIDATORS_FILE_BYTES + 1]
-        document = parse_json(raw)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", got=error.strerror or error) from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON", got=str(error)[:80]) from error
-    entries = document.get("validators") if isinstance(document, dict) else document
-    if not isinstance(entries, list) or not entries:
-        raise UsageError(f"{path}", expected="a list of validators", got=type(entries).__name__)
-    found = []
-    for index, entry in enumerate(entries):
-        try:
-            text = entry["publicKey"] if "publicKey" in entry else entry["public_key"]
-            key = bytes.fromhex(text.removeprefix("0x"))
-            if len(key) == 65 and key[0] == 4:
-                key = key[1:]
-            public = EthPublicKey(key)
-            address = bytes.fromhex(entry["address"].removeprefix("0x"))
-        except (TypeError, KeyError, AttributeError, ValueError, ValidationError) as error:
-            raise UsageError(
-                f"{path}: validator {index}", expected="address and public_key in hex", got=error
-            ) from error
-        if public.to_canonical_address() != address:
-            raise UsageError(
-                f"{path}: validator {index}",
-                expected=f"the address of its key, {public.to_address()}",
-                got=entry["address"],
-            )
-        found.append(Validator(address, b"\x04" + key))
-    return tuple(found)
+            block = get(Cid(DAG_CBOR, announced[version].envelope))
+            if SignedTrustRoot.decode(block).digest != announced[version].digest:
+                break
+        except (ClientError, ProtocolError):
+            break
+        found.insert(0, block)
+    return found
 
 
 def _read(path: Path) -> bytes:
@@ -258,14 +204,3 @@ def _read(path: Path) -> bytes:
             got=error.strerror or error,
             hint="`fwledger deploy` writes it; `release.trust_root` in fwledger.toml says where",
         ) from error
-
-
-def _sealers(digest: bytes, seals: Sequence[bytes]) -> dict[bytes, bytes]:
-    found = {}
-    for seal in seals:
-        try:
-            public = EthSignature(seal).recover_public_key_from_msg_hash(digest)
-        except (BadSignature, ValidationError):
-            continue
-        found[public.to_canonical_address()] = b"\x04" + public.to_bytes()
-    return found

@@ -178,6 +178,8 @@ def validators(state: Path, as_json: bool) -> None:
 
 def _fail(error: ChainError) -> NoReturn:
     click.echo(f"error: {error}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
     sys.exit(EXIT_UNREACHABLE if isinstance(error, UpstreamError) else EXIT_USAGE)
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 
 class ChainError(Exception):
-    """The chain refused what it was asked; the message says why, in geth's words where geth has words for
-    it.
+    """The chain refused what it was asked; the message says why, in geth's words where geth has some.
+
+    ``hint`` tells a person at the command line what to do.
     """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class InvalidTransaction(ChainError):  # noqa: N818 - a verdict on the transaction, in clients' words

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger_protocol.errors import ProtocolError
@@ -17,7 +17,7 @@ from ledger_protocol.ledger import qbft
 from ledger_protocol.release.trust_root import QbftTrust, Validator
 from local_chain.errors import ChainError, StateError, UpstreamError
 from local_chain.headers import Block, decode_block, decode_header
-from local_chain.sealing import Sealer, extra_data
+from local_chain.sealing import Sealer, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -103,7 +103,7 @@ class Follower:
     def import_blocks(self, raws: list[bytes]) -> None:
         """Check and execute blocks; those that came in meanwhile are passed over. ChainError: a bad one."""
         for raw in raws:
-            block = checked_block(raw, trust=self._trust, validators=self._node.chain.genesis.validators)
+            block = checked_block(raw, trust=self._trust)
             if block.number > self._node.chain.head.number:
                 self._node.chain.import_block(block)
 
@@ -142,7 +142,7 @@ class Follower:
         self._complaint = text
 
 
-def checked_block(raw: bytes, *, trust: QbftTrust, validators: tuple[bytes, ...]) -> Block:
+def checked_block(raw: bytes, *, trust: QbftTrust) -> Block:
     """The block of ``raw`` if a quorum of the pinned validators sealed it; UpstreamError otherwise.
 
     Its content is still to be executed.
@@ -150,18 +150,15 @@ def checked_block(raw: bytes, *, trust: QbftTrust, validators: tuple[bytes, ...]
     try:
         raw_header, transactions = decode_block(raw)
         qbft.verify_seals(raw_header, trust)
-        sealed = decode_header(raw_header)
-        extra = qbft.parse_extra(sealed.extra_data)
+        return replace(unsealed(decode_header(raw_header)), transactions=transactions)
     except (ValueError, ProtocolError) as error:
         raise UpstreamError(f"a block that its validators did not seal: {error}") from error
-    header = sealed.with_extra(extra_data(validators, 0, ()))
-    return Block(header, extra.round, extra.seals, sealed, transactions)
 
 
 def pinned_trust(pinned: Sequence[Validator]) -> QbftTrust:
     """The pinned validators as the device's verifier takes them; StateError when there are none."""
     if not pinned:
-        raise StateError("no validators pinned: give --pin FILE or --keys FILE")
+        raise StateError("no validators pinned", hint="give --pin FILE or --keys FILE")
     # A development chain may have fewer than four; its own operator pins them knowingly.
     return QbftTrust(validators=tuple(pinned), min_validators=1)
 

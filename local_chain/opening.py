@@ -129,7 +129,7 @@ def _pinned(store: Store, pins: Path | None, sealer: Sealer | None) -> tuple[Val
     kept = store.meta("pinned")
     if kept is None:
         raise StateError(
-            "no validators pinned: give --pin FILE, as `fwledger-chain validators --json` prints it"
+            "no validators pinned", hint="give --pin FILE, as `fwledger-chain validators --json` prints it"
         )
     return _validators(kept)
 
@@ -176,4 +176,7 @@ def _compare(settings: Settings, genesis: Genesis) -> None:
         ("gas limit", settings.gas_limit, genesis.gas_limit),
     ):
         if wanted is not None and wanted != is_:
-            raise StateError(f"the state has another chain: expected {name} {wanted}, got {is_}")
+            raise StateError(
+                f"the state has another chain: expected {name} {wanted}, got {is_}",
+                hint="leave the option out to go on with it, or give another --state",
+            )

@@ -93,6 +93,16 @@ class Sealer:
         return Block(header, round_number, seals, sealed, ())
 
 
+def unsealed(sealed: Header) -> Block:
+    """The block of a sealed header, without its transactions; ProtocolError when the header is not QBFT's.
+
+    Nothing is checked: seals and validators are what the header says.
+    """
+    extra = qbft.parse_extra(sealed.extra_data)
+    header = sealed.with_extra(qbft.encode_extra(extra.vanity, extra.validators, 0, ()))
+    return Block(header, extra.round, extra.seals, sealed, ())
+
+
 def extra_data(validators: Sequence[bytes], round_number: int, seals: Sequence[bytes]) -> bytes:
     """The chain's extra data: no vote ever, since its validators stay."""
     return qbft.encode_extra(VANITY, validators, round_number, seals)

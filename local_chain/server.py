@@ -107,7 +107,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
-        raise ChainError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        text = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise ChainError(text, hint="another node may run there; --port 0 picks a free port") from error
     return listener
 
 

@@ -56,7 +56,7 @@ class Upstream:
                 answer = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise UpstreamError(f"cannot reach {self.url}: {reason}") from error
+            raise UpstreamError(f"cannot reach {self.url}: {reason}", hint="is that node running?") from error
         if len(answer) > MAX_ANSWER_BYTES:
             raise UpstreamError(f"{self.url}: expected at most {MAX_ANSWER_BYTES} bytes")
         try:

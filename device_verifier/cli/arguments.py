@@ -13,7 +13,7 @@ __all__ = ["make_parser"]
 EXIT_USAGE: Final = 2
 EPILOG: Final = """\
 examples:
-  fwledger-device enrol --output request.cbor    make this device's key, and the request to be enrolled
+  fwledger-device enrol --output device.request    make this device's key, and the request to be enrolled
   fwledger-device check --explain                what is new, and how each check V0 to V9 went
   fwledger-device install                        fetch it into the spare slot and arm the boot loader
   fwledger-device install --bundle stick.car     the same from a stick, without any network
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         "enrol", aliases=["enroll"], help="make the device's key and a request to be enrolled"
     )
     enrol.add_argument(
-        "--output", type=Path, metavar="FILE", help="where the request goes (default: enrolment.cbor)"
+        "--output", type=Path, metavar="FILE", help="where the request goes (default: device.request)"
     )
 
     check = commands.add_parser("check", help="ask whether there is an update, without touching a slot")

@@ -23,7 +23,7 @@ REQUEST_MODE = 0o644
 def enrol(config: DeviceConfig, arguments: argparse.Namespace, _progress: Progress) -> Answer:
     """Make the key if there is none, and write the request; a second run writes the same request again."""
     steps = DurableSteps()
-    output: Path = arguments.output or Path("enrolment.cbor")
+    output: Path = arguments.output or Path("device.request")
     with agent_lock(config.state_dir), Store(config.state_dir / STATE_NAME, steps=steps) as store:
         made = not config.device_key.exists()
         identity = (

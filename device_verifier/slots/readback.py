@@ -1,5 +1,6 @@
 """Read a slot as the boot loader will: from the disk, past the page cache."""
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -46,10 +47,10 @@ def read_slot(target: SlotTarget, *, offset: int, size_bytes: int) -> bytes:
 
 
 def _read_past_cache(target: SlotTarget, size_bytes: int) -> Iterator[memoryview]:
-    fd = _open_direct(target)
-    try:
-        # Page-aligned, as O_DIRECT asks; one buffer for the whole slot.
-        with mmap.mmap(-1, READ_BYTES) as buffer, memoryview(buffer) as view:
+    # Page-aligned, as O_DIRECT asks; one buffer for the whole slot.
+    with mmap.mmap(-1, READ_BYTES) as buffer, memoryview(buffer) as view:
+        fd = _open_direct(target, buffer)
+        try:
             offset = 0
             while offset < size_bytes:
                 count = os.preadv(fd, [buffer], offset)
@@ -58,17 +59,23 @@ def _read_past_cache(target: SlotTarget, size_bytes: int) -> Iterator[memoryview
                 with view[: min(count, size_bytes - offset)] as piece:
                     yield piece
                 offset += count
-    finally:
-        os.close(fd)
+        finally:
+            os.close(fd)
 
 
-def _open_direct(target: SlotTarget) -> int:
-    try:
+def _open_direct(target: SlotTarget, buffer: mmap.mmap) -> int:
+    with contextlib.suppress(OSError):
         fd = os.open(target.path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
-    except OSError:
-        # tmpfs and some network file systems know no O_DIRECT: drop their cached pages instead.
-        fd = os.open(target.path, os.O_RDONLY | os.O_CLOEXEC)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            # Some file systems open this way and then refuse to read.
+            os.preadv(fd, [buffer], 0)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+    # tmpfs and some network file systems know no O_DIRECT: drop their cached pages instead.
+    fd = os.open(target.path, os.O_RDONLY | os.O_CLOEXEC)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     return fd
 
 

@@ -10,7 +10,7 @@ from ledger_protocol.content.cid import Cid
 from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.release.trust_root import LedgerRef
 
-__all__ = ["BlockMissing", "BlockSource", "LedgerSource", "StateQuery"]
+__all__ = ["Abandonable", "BlockMissing", "BlockSource", "LedgerSource", "StateQuery"]
 
 
 class BlockMissing(SourceUnreachable):
@@ -77,4 +77,13 @@ class BlockSource(Protocol):
 
     def get(self, cid: Cid, *, max_bytes: int) -> bytes:
         """Return what it holds under `cid`, at most `max_bytes`; else BlockMissing or SourceUnreachable."""
+        ...
+
+
+@runtime_checkable
+class Abandonable(Protocol):
+    """A source, of either kind, whose requests in flight can be broken off."""
+
+    def abandon(self) -> None:
+        """Make every request in flight end soon; later requests are served as ever."""
         ...

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -21,11 +21,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from device_verifier.errors import SourceUnreachable, UsageError
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["Answer", "HttpClient", "HttpLimits"]
+__all__ = ["OPERATION_S", "Answer", "HttpClient", "HttpLimits"]
 
 # Idle connections kept for the next request; the fetcher runs 4 at a time.
 MAX_IDLE: Final = 8
 CHUNK_BYTES: Final = 65_536
+# Longest that all the exchanges for one question to a ledger source may take together, seconds.
+OPERATION_S: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class HttpClient:
         self._idle: deque[_Connection] = deque(maxlen=MAX_IDLE)
         self._busy: set[_Connection] = set()
         self._busy_lock = threading.Lock()
+        self._epoch = 0  # rises when what is in flight is abandoned
+        self._operation = threading.local()
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "fwledger-device"}
         if self._url.username is not None:
             pair = f"{unquote(self._url.username)}:{unquote(self._url.password or '')}"
@@ -82,9 +86,21 @@ class HttpClient:
         """POST `body` to `path` below the base URL; the answer's body may have at most `max_bytes`."""
         return self._exchange("POST", path, body, max_bytes, {"Content-Type": content_type})
 
+    @contextlib.contextmanager
+    def operation(self, total_s: float) -> Generator[None]:
+        """Bound all exchanges of this thread inside by one deadline; `abandon` ends them all, not only the
+        present.
+        """
+        self._operation.bounds = (self._epoch, time.monotonic() + total_s)
+        try:
+            yield
+        finally:
+            self._operation.bounds = None
+
     def abandon(self) -> None:
-        """Break off every exchange in flight; those who wait for one get SourceUnreachable."""
+        """Break off every exchange and operation in flight; those who wait get SourceUnreachable."""
         with self._busy_lock:
+            self._epoch += 1
             busy = list(self._busy)
         for connection in busy:
             connection.break_off()
@@ -97,25 +113,28 @@ class HttpClient:
     def _exchange(
         self, method: str, path: str, body: bytes | None, max_bytes: int, extra: dict[str, str]
     ) -> Answer:
-        started = time.monotonic()
-        deadline = started + self._limits.total_s
+        epoch, until = getattr(self._operation, "bounds", None) or (self._epoch, float("inf"))
+        deadline = min(time.monotonic() + self._limits.total_s, until)
         kept = self._kept()
-        if kept is not None:
+        for connection in (self._connection(),) if kept is None else (kept, self._connection()):
             try:
-                return self._on(kept, method, path, body, max_bytes, extra, deadline)
-            except (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest):
-                # The server closed it while it was idle, which is its right: ask once more on a new
-                # connection.
-                kept.close()
+                self._check_wanted(epoch, deadline)
+                return self._on(connection, method, path, body, max_bytes, extra, deadline)
+            except (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest) as error:
+                # A server may close a connection that is idle: what failed on a kept one is asked once more.
+                connection.close()
+                if connection is not kept:
+                    raise self._unreachable(error) from error
             except (OSError, http.client.HTTPException) as error:
-                kept.close()
+                connection.close()
                 raise self._unreachable(error) from error
-        fresh = self._connection()
-        try:
-            return self._on(fresh, method, path, body, max_bytes, extra, deadline)
-        except (OSError, http.client.HTTPException) as error:
-            fresh.close()
-            raise self._unreachable(error) from error
+        raise AssertionError("the last connection returns or raises")
+
+    def _check_wanted(self, epoch: int, deadline: float) -> None:
+        if epoch != self._epoch:
+            raise TimeoutError("it was broken off")
+        if time.monotonic() >= deadline:
+            raise TimeoutError("no time is left")
 
     def _on(
         self,

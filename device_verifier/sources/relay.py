@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from device_verifier.errors import SourceUnreachable
 from device_verifier.sources import StateQuery
-from device_verifier.sources.http import HttpClient, HttpLimits
+from device_verifier.sources.http import OPERATION_S, HttpClient, HttpLimits
 from ledger_protocol.limits import MAX_PROOF_BYTES, MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.trust_root import LedgerRef
 from ledger_protocol.report.reasons import Reason
@@ -30,13 +30,14 @@ class RelayLedger:
     def trust_roots(self, *, after_version: int, ledger: LedgerRef) -> list[bytes]:  # noqa: ARG002 - a relay serves one ledger
         """Return the signed roots from `after_version` + 1 up to the first that the relay does not have."""
         found: list[bytes] = []
-        for version in range(after_version + 1, after_version + 1 + MAX_ROOT_STEPS):
-            answer = self._http.get(f"/fwledger/v1/trust-roots/{version}", max_bytes=MAX_TRUST_ROOT_BYTES)
-            if answer.status == 404:
-                break
-            if answer.status != 200:
-                raise self._refusal("trust roots", answer.status)
-            found.append(answer.body)
+        with self._http.operation(OPERATION_S):
+            for version in range(after_version + 1, after_version + 1 + MAX_ROOT_STEPS):
+                answer = self._http.get(f"/fwledger/v1/trust-roots/{version}", max_bytes=MAX_TRUST_ROOT_BYTES)
+                if answer.status == 404:
+                    break
+                if answer.status != 200:
+                    raise self._refusal("trust roots", answer.status)
+                found.append(answer.body)
         return found
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:  # noqa: ARG002 - a relay serves one ledger
@@ -51,6 +52,10 @@ class RelayLedger:
         if answer.status != 200:
             raise self._refusal(f"proof/{path}", answer.status)
         return answer.body
+
+    def abandon(self) -> None:
+        """Break off the requests in flight."""
+        self._http.abandon()
 
     def _refusal(self, what: str, status: int) -> SourceUnreachable:
         return SourceUnreachable(

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from device_verifier.errors import DeviceError, SourceUnreachable
-from device_verifier.sources import BlockSource, StateQuery
-from device_verifier.sources.http import HttpClient, HttpLimits, printable
+from device_verifier.sources import Abandonable, BlockSource, StateQuery
+from device_verifier.sources.http import OPERATION_S, HttpClient, HttpLimits, printable
 from device_verifier.strict_json import parse_json
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
@@ -89,13 +89,17 @@ class RpcLedger:
         """Return the signed roots that the ledger's log names above `after_version`, as far as `blocks` hold
         them.
         """
-        _, latest = self._newest()
-        found: dict[int, Cid] = {}
-        for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
-            version = _topic_number(log, 1)
-            digest = _word(log, _ROOT_ENVELOPE_AT)
-            if version is not None and digest is not None and version > after_version:
-                found.setdefault(version, Cid(DAG_CBOR, digest))
+        with self._http.operation(OPERATION_S):
+            newest = self._newest_version(ledger)
+            if newest is not None and newest <= after_version:
+                return []
+            _, latest = self._newest()
+            found: dict[int, Cid] = {}
+            for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
+                version = _topic_number(log, 1)
+                digest = _word(log, _ROOT_ENVELOPE_AT)
+                if version is not None and digest is not None and version > after_version:
+                    found.setdefault(version, Cid(DAG_CBOR, digest))
         signed: list[bytes] = []
         for version in sorted(found)[:MAX_ROOT_STEPS]:
             block = self._block(found[version])
@@ -106,13 +110,33 @@ class RpcLedger:
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
         """Return a proof of the query's words at the node's newest block."""
-        raw_header, number = self._newest()
+        with self._http.operation(OPERATION_S):
+            raw_header, number = self._newest()
+            try:
+                answers, head = self._answers(query, ledger, hex(number))
+                hints = () if head is None else self._envelope_hints(query, ledger, head, number)
+                return proof_from_rpc(raw_header, *answers, envelopes=hints).encode()
+            except ProtocolError as error:
+                raise self._confused(str(error)) from error
+
+    def abandon(self) -> None:
+        """Break off the requests in flight, those for blocks of trust roots included."""
+        self._http.abandon()
+        for source in self._blocks:
+            if isinstance(source, Abandonable):
+                source.abandon()
+
+    def _newest_version(self, ledger: LedgerRef) -> int | None:
+        """Return the version that the node says the ledger names: a hint that saves a search of its logs.
+
+        A lie hides a root for as long as this node is the only one asked, no more than silence would: the
+        proof shows its absence.
+        """
+        key = "0x" + state.trust_root_version_key().hex()
         try:
-            answers, head = self._answers(query, ledger, hex(number))
-            hints = () if head is None else self._envelope_hints(query, ledger, head, number)
-            return proof_from_rpc(raw_header, *answers, envelopes=hints).encode()
-        except ProtocolError as error:
-            raise self._confused(str(error)) from error
+            return _hex_number(self._call("eth_getStorageAt", ["0x" + ledger.address.hex(), key, "latest"]))
+        except SourceUnreachable:
+            return None
 
     def _answers(
         self, query: StateQuery, ledger: LedgerRef, at: str

@@ -80,7 +80,8 @@ def deploy(app: App, **options: Any) -> None:
     """
     from ledger_client.firmware_keys import open_signer, read_public_key
     from ledger_client.signers import read_password
-    from ledger_client.trust import first_root, read_validators, recover_validators, sign_root
+    from ledger_client.trust import first_root, sign_root
+    from ledger_client.validators import read_validators, recover_validators
     from ledger_protocol.release.trust_root import SignedTrustRoot
 
     target = app.config.release.trust_root
@@ -117,7 +118,7 @@ def deploy(app: App, **options: Any) -> None:
         max_checkpoint_age_s=options["max_age_hours"] * 3600 if options["max_age_hours"] else None,
     )
     signed = SignedTrustRoot(root.encode())
-    for signer in signers:
+    for signer in signers[: options["root_threshold"]]:
         signed = sign_root(signed, signer)
     _finish(app, pair, signed, complete=len(signers) >= options["root_threshold"])
 

@@ -68,7 +68,8 @@ def import_file(
     """Import a file or an open binary stream into `sink`; without one, only compute.
 
     `progress` is called with the bytes read so far, after each chunk. Raises UsageError where the file
-    cannot be read; what the sink raises passes through.
+    cannot be read, and LimitError (of the protocol) for a file over 1 TiB or a tree deeper than a device
+    accepts; what the sink raises passes through.
     """
     with ExitStack() as stack:
         if isinstance(source, Readable):

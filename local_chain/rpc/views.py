@@ -116,20 +116,21 @@ def transaction_json(transaction: Transaction, *, base_fee: int | None) -> dict[
 
 
 def receipts_json(store: Store, block: Block) -> list[dict[str, Json]]:
-    """The receipts of a block, with their logs placed in it."""
-    mined = store.transactions(block.number)
-    logs = store.block_logs(block.number)
+    """The receipts of a block."""
+    logs: dict[int, list[StoredLog]] = {}
+    for log in store.block_logs(block.number):
+        logs.setdefault(log.transaction_position, []).append(log)
     views, cumulative = [], 0
-    for item in mined:
+    for item in store.transactions(block.number):
         cumulative += item.gas_used
-        own = [log for log in logs if log.transaction_position == item.position]
-        views.append(_receipt_json(item, own, block, cumulative))
+        views.append(_receipt_json(item, logs.get(item.position, []), block, cumulative))
     return views
 
 
 def receipt_json(store: Store, block: Block, item: StoredTransaction) -> dict[str, Json]:
     """The receipt of one mined transaction."""
-    return receipts_json(store, block)[item.position]
+    logs = [log for log in store.block_logs(block.number) if log.transaction_position == item.position]
+    return _receipt_json(item, logs, block, store.gas_until(block.number, item.position))
 
 
 def log_json(

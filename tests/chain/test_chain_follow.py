@@ -180,7 +180,7 @@ def test_checking_a_block_needs_only_the_pinned_keys(node) -> None:
     trust = QbftTrust(
         validators=tuple(Validator(v.address, v.public_key) for v in node.node.identities), min_validators=4
     )
-    block = checked_block(raw, trust=trust, validators=node.chain.genesis.validators)
+    block = checked_block(raw, trust=trust)
     assert (block.hash, block.round_number, block.seals) == (
         node.chain.head.hash,
         node.chain.head.round_number,

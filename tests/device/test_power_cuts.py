@@ -2,8 +2,11 @@
 truth.
 """
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +146,41 @@ def test_every_cut_of_an_update_is_survived(place, images, ends):
         reached.add(steps.trace[-1])
         shutil.rmtree(device.path)
     assert reached == {"write", "flush", "commit", "replace boot.json"}
+
+
+@pytest.mark.parametrize("after", range(1, 5))
+def test_a_killed_process_is_no_more_than_a_cut(place, after):
+    """kill -9 at each line of progress of a real `install`; the next one finishes, without the network."""
+    device = SimDevice.make(place / "device", extra="clock = false")
+    release = device.release(images={"rootfs": GOOD["rootfs"]})
+    bundle = device.bundle(release)
+    argv = ["--config", str(device.path / "device.toml"), "install", "--bundle", str(bundle)]
+    run_main = "import sys; from device_verifier.cli import main; sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", run_main, *argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as agent:
+        for _ in range(after):
+            agent.stderr.readline()
+        agent.kill()
+    check_whole(device)
+    again = subprocess.run([sys.executable, "-c", run_main, *argv], check=False, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    device.boot()
+    assert device.slot("b")[: len(GOOD["rootfs"])] == GOOD["rootfs"]
+    assert device.kinds() == ["baseline", "installed", "confirmed"]
+
+
+def check_whole(device):
+    """Whatever a power-on would choose now is whole."""
+    with device.store() as store:
+        phase = store.phase()
+    boots = (
+        json.loads((device.path / "boot.json").read_text())["primary"]
+        if (device.path / "boot.json").exists()
+        else "a"
+    )
+    assert boots == "a" or device.slot("b")[: len(GOOD["rootfs"])] == GOOD["rootfs"]
+    assert phase in {Phase.IDLE, Phase.OFFERED, Phase.DOWNLOADING, Phase.STAGED, Phase.ARMED}
 
 
 def test_a_cut_during_recovery_is_survived_too(place):

@@ -1,6 +1,7 @@
 """V10's last yard: writing a spare slot, and never a running one."""
 
 import errno
+import fcntl
 import hashlib
 import os
 
@@ -181,6 +182,20 @@ def test_the_first_sector_is_erased_first_and_written_last(slots, tmp_path):
 
 def test_a_slot_that_ends_early_does_not_read_back(slots):
     refused(Reason.SLOT_READBACK, lambda: hash_slot(slots.target("b", "rootfs"), size_bytes=300_001))
+
+
+def test_a_file_system_that_opens_directly_but_does_not_read_so_is_read_another_way(slots, monkeypatch):
+    real = os.preadv
+
+    def preadv(fd, buffers, offset):
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "no direct reads here")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    assert (
+        hash_slot(slots.target("b", "rootfs"), size_bytes=300_000) == hashlib.sha256(b"b" * 300_000).digest()
+    )
 
 
 def test_a_changed_bit_changes_the_read_back(slots, tmp_path):

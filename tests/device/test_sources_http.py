@@ -1,6 +1,7 @@
 """Sources over HTTP, against servers that hang, drip, flood, cut off and lie."""
 
 import json
+import threading
 import time
 from importlib.resources import files
 
@@ -263,6 +264,65 @@ def test_trust_roots_are_found_by_the_ledgers_log_and_fetched_as_blocks(scene):
         scene.ledgers = [RpcLedger(url)]
         scene.memory = Notebook(scene.repository.factory_root)
         assert scene.reason() is Reason.TRUST_ROOT_MISSING
+
+
+def test_a_node_without_the_version_word_is_searched_by_its_log(scene):
+    signed = scene.repository.rotate_root()
+    scene.repository.seal()
+    node = Node(scene.repository)
+    node.refused = {"eth_getStorageAt"}
+    with http_server(node) as url:
+        scene.ledgers = [RpcLedger(url, blocks=[MemoryBlocks({Cid.of(DAG_CBOR, signed): signed})])]
+        assert scene.installs(scene.release)
+
+
+def test_a_node_that_hides_a_root_by_its_version_word_is_found_out_by_the_proof(scene):
+    scene.repository.rotate_root()
+    scene.repository.seal()
+    node = Node(scene.repository)
+    node.mangle = lambda method, result: "0x1" if method == "eth_getStorageAt" else result
+    with http_server(node) as url:
+        scene.ledgers = [RpcLedger(url)]
+        assert scene.reason() is Reason.TRUST_ROOT_MISSING
+    assert "eth_getLogs" in node.calls, "only for the envelope of the release"
+
+
+def test_a_question_of_many_exchanges_ends_when_it_is_broken_off(scene):
+    started, over = threading.Event(), threading.Event()
+    node = Node(scene.repository)
+
+    def hang(method, result):
+        if method == "eth_getProof":
+            started.set()
+            over.wait(20)
+        return result
+
+    node.mangle = hang
+    with http_server(node) as url:
+        source = RpcLedger(url)
+        breaker = threading.Thread(target=lambda: started.wait(10) and source.abandon())
+        breaker.start()
+        begun = time.monotonic()
+        with pytest.raises(SourceUnreachable):
+            source.proof(StateQuery(channel="stable"), ledger=scene.repository.root.ledger)
+        assert time.monotonic() - begun < 5
+        over.set()
+        breaker.join()
+        node.mangle = lambda _method, result: result
+        assert source.proof(StateQuery(channel="stable"), ledger=scene.repository.root.ledger), (
+            "it serves again"
+        )
+
+
+def test_a_question_of_many_exchanges_has_one_deadline():
+    with raw_server(lambda c, over: drip(c, over, OK, b"X")) as url:
+        client = HttpClient(url)
+        begun = time.monotonic()
+        with client.operation(0.3):
+            for _ in range(3):
+                with pytest.raises(SourceUnreachable, match="no answer in time"):
+                    client.get("/", max_bytes=10)
+    assert time.monotonic() - begun < 2
 
 
 def test_a_lying_nodes_values_are_never_read(scene):

@@ -1,0 +1,72 @@
+"""Ask several sources the same thing at once, so that a slow or silent one delays nobody but itself."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from time import monotonic
+from typing import Final, TypeVar
+
+from device_verifier.errors import DeviceError, SourceUnreachable
+from device_verifier.sources import Abandonable, LedgerSource
+from ledger_protocol.report.reasons import Reason
+
+__all__ = ["GRACE_S", "ask_all"]
+
+# Seconds that the others still get once one source has answered: enough for a far node, short for a person.
+GRACE_S: Final = 10.0
+# Sources are configured by hand; more than this at once is a mistake, and a thread each.
+MAX_AT_ONCE: Final = 16
+
+T = TypeVar("T")
+
+
+def ask_all(
+    sources: Sequence[LedgerSource], ask: Callable[[LedgerSource], T], *, grace_s: float = GRACE_S
+) -> list[tuple[LedgerSource, T | DeviceError]]:
+    """Return what each source answered, or why it did not, in the order of `sources`.
+
+    When one has answered, the others get `grace_s` more seconds; those still silent then are broken off.
+    Errors that are not ours (a bug) are raised.
+    """
+    if not sources:
+        return []
+    executor = ThreadPoolExecutor(max_workers=min(len(sources), MAX_AT_ONCE), thread_name_prefix="ask")
+    try:
+        futures = [executor.submit(ask, source) for source in sources]
+        _wait_for_enough(futures, grace_s)
+        answers: list[tuple[LedgerSource, T | DeviceError]] = []
+        for source, future in zip(sources, futures, strict=True):
+            outcome = _outcome(source, future)
+            answers.append((source, outcome))
+        return answers
+    finally:
+        for source in sources:
+            if isinstance(source, Abandonable):
+                source.abandon()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _wait_for_enough(futures: Sequence[Future[T]], grace_s: float) -> None:
+    """Wait until all have ended, or `grace_s` after the first that answered well."""
+    pending, until = set(futures), None
+    while pending:
+        left = None if until is None else max(0.0, until - monotonic())
+        done, pending = wait(pending, left, FIRST_COMPLETED)
+        if not done:
+            return
+        if until is None and any(future.exception() is None for future in done):
+            until = monotonic() + grace_s
+
+
+def _outcome(source: LedgerSource, future: Future[T]) -> T | DeviceError:
+    if not future.done():
+        return SourceUnreachable(
+            f"{source.name} is slower than the others",
+            reason=Reason.SOURCE_UNREACHABLE,
+            expected="an answer soon after the first source's",
+            got="nothing yet",
+            hint="the others were used; remove it if this happens always",
+        )
+    error = future.exception()
+    if isinstance(error, DeviceError):
+        return error
+    return future.result()
