@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @method("web3_clientVersion")
 def client_version(node: Node) -> Json:
     """Name, version, rules, platform."""
-    version = importlib.metadata.version("fwledger")
+    try:
+        version = importlib.metadata.version("fwledger")
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        version = "0-source"
     return f"fwledger-chain/v{version}/{node.chain.genesis.fork.label}/{platform.system().lower()}"
 
 
