@@ -205,9 +205,9 @@ def _validator(fields: Fields) -> Validator:
     try:
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), point)
     except ValueError:
-        raise TrustRootError("public key of validator", expected="a point on secp256k1", got=point) from None
-    if point[0] != 4:
-        raise TrustRootError("public key of validator", expected="an uncompressed point (04)", got=point[:1])
+        raise TrustRootError(
+            "public key of validator", expected="an uncompressed point on secp256k1", got=point
+        ) from None
     return Validator(address, point)
 
 

@@ -30,6 +30,7 @@ REFUSED = {
     "long length of text": "780161",
     "reserved additional 28": "1c",
     "reserved additional 30": "1e",
+    "reserved additional 28 and its 16 bytes": "1c01" + "00" * 15,
     "indefinite integer": "1f",
     "indefinite bytes": "5f4100ff",
     "indefinite text": "7f6161ff",
@@ -58,6 +59,9 @@ REFUSED = {
     "self-described": "d9d9f701",
     "set": "d9010281 01".replace(" ", ""),
     "link under a long tag": "d9002a5825" + "00" + CID.to_bytes().hex(),
+    "a link's bytes under tag 43": "d82b582500" + CID.to_bytes().hex(),
+    "a link's bytes under tag 0": "c0582500" + CID.to_bytes().hex(),
+    "a link's bytes as text": "d82a782500" + CID.to_bytes().hex(),
     "link of text": "d82a6161",
     "link without its zero": "d82a5824" + CID.to_bytes().hex(),
     "link with another first byte": "d82a582501" + CID.to_bytes().hex(),
@@ -71,6 +75,12 @@ REFUSED = {
 def test_what_is_not_strict_is_refused(name):
     with pytest.raises(MalformedError):
         decode(bytes.fromhex(REFUSED[name]), max_bytes=100)
+
+
+@pytest.mark.parametrize("data", ["8201", "9bffffffffffffffff", "a2616101", "bbffffffffffffffff"])
+def test_a_count_that_the_bytes_left_cannot_hold_is_refused_before_any_item(data):
+    with pytest.raises(MalformedError, match="items at"):
+        decode(bytes.fromhex(data), max_bytes=100)
 
 
 @pytest.mark.parametrize("opening", ["81", "a16161"])

@@ -460,9 +460,9 @@ def test_a_validator_off_the_curve_is_refused():
         trust_root(headers=HeaderTrust(qbft, None, "any")).encode()
 
 
-def test_a_validator_in_hybrid_form_is_refused():
+def test_a_validator_in_compressed_or_hybrid_form_is_refused():
     good = validator("x")
-    for first in (b"\x06", b"\x07", b"\x00"):
+    for first in (b"\x00", b"\x02", b"\x03", b"\x06", b"\x07"):
         bad = replace(good, public_key=first + good.public_key[1:])
         qbft = replace(trust_root().headers.qbft, validators=(bad, *trust_root().headers.qbft.validators[:3]))
         with pytest.raises(TrustRootError, match="public key of validator"):
