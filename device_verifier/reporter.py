@@ -19,7 +19,7 @@ from ledger_protocol.report.event import EventKind, UpdateEvent, chain_link, eve
 from ledger_protocol.report.reasons import Reason
 from ledger_protocol.report.receipts import MAX_ITEMS, ReceiptItem, Receipts
 
-__all__ = ["RECEIPTS_TYPE", "Reporter", "Statement", "send_receipts"]
+__all__ = ["EVENTS_PER_POST", "RECEIPTS_TYPE", "Reporter", "Statement", "send_receipts"]
 
 RECEIPTS_TYPE: Final = "application/vnd.fwledger.receipts+dag-cbor"
 RECEIPTS_PATH: Final = "/fwledger/v1/receipts"
@@ -27,6 +27,9 @@ RECEIPTS_PATH: Final = "/fwledger/v1/receipts"
 MAX_ANSWER_BYTES: Final = 64 * 1024
 # The release of a baseline where the device does not know what the factory wrote.
 UNKNOWN_RELEASE: Final = bytes(32)
+# Events of one POST: a relay takes a limited number from one device at a time, and half of a long queue that
+# arrives is better than all of it refused.
+EVENTS_PER_POST: Final = 64
 # Lines of the device's own history that travel with a report.
 LOG_TAIL_LINES: Final = 20
 
@@ -87,9 +90,9 @@ class Reporter:
             raise RuntimeError("only a device that has said nothing goes on from the journal's word")
         change.set_event_chain(self._journal, EventChain(word.sequence, word.previous))
 
-    def receipts(self) -> Receipts:
-        """Return the oldest queued events (at most 1,024) as one document; UsageError if there is none."""
-        events = self._store.events(self._journal, limit=MAX_ITEMS)
+    def receipts(self, *, limit: int = MAX_ITEMS) -> Receipts:
+        """Return the oldest `limit` queued events as one document; UsageError if there is none."""
+        events = self._store.events(self._journal, limit=limit)
         if not events:
             raise UsageError(
                 "there are no receipts",

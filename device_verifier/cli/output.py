@@ -35,7 +35,7 @@ def print_answer(answer: Answer, output_format: OutputFormat) -> None:
     """Print `answer` to stdout."""
     match output_format:
         case OutputFormat.READABLE:
-            print(answer.text)
+            print("\n".join(_line(line) for line in answer.text.split("\n")))
         case OutputFormat.SHELL:
             for name, value in _flat("FWLEDGER", answer.document):
                 print(f"{name}={shlex.quote(value)}")

@@ -12,7 +12,7 @@ from device_verifier.durable import DurableSteps, replace_file
 from device_verifier.errors import DeviceError, SlotFailure, UsageError
 from device_verifier.inquiry import learn
 from device_verifier.progress import Progress
-from device_verifier.reporter import send_receipts
+from device_verifier.reporter import EVENTS_PER_POST, send_receipts
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["export", "report", "report_if_possible"]
@@ -68,8 +68,8 @@ def send_and_prove(agent: Agent) -> tuple[int, int]:
     """
     proven = _prove(agent)
     reporter = agent.reporter()
-    if reporter.pending():
-        url = agent.config.relay_url
+    url = agent.config.relay_url
+    while reporter.pending():
         if url is None:
             raise UsageError(
                 "nobody takes the receipts",
@@ -78,9 +78,14 @@ def send_and_prove(agent: Agent) -> tuple[int, int]:
                 got="none",
                 hint="add one, or carry them with `fwledger-device receipts export FILE`",
             )
-        agent.progress.step(f"sending {reporter.pending()} events")
-        send_receipts(url, reporter.receipts())
-        proven += _prove(agent)
+        part = reporter.receipts(limit=EVENTS_PER_POST)
+        agent.progress.step(f"sending {len(part.items)} events")
+        send_receipts(url, part)
+        arrived = _prove(agent)
+        proven += arrived
+        if not arrived:
+            # Taken, but not on the ledger yet: the next report looks again.
+            break
     return proven, reporter.pending()
 
 

@@ -10,8 +10,11 @@ import pytest
 
 from device_verifier.cli import main
 from device_verifier.cli.arguments import make_parser
+from device_verifier.reporter import Statement
+from ledger_protocol.report.document import Stage
 from ledger_protocol.report.enrolment import EnrolmentRequest, serial_commitment
-from ledger_protocol.report.event import chain_link, event_digest
+from ledger_protocol.report.event import EventKind, chain_link, event_digest
+from ledger_protocol.report.reasons import Reason
 from ledger_protocol.report.receipts import Receipts
 from tests.sim.device import SimDevice
 from tests.sim.repository import CHAIN_ID, JOURNAL
@@ -236,6 +239,28 @@ def test_a_relay_that_only_says_ok_loses_nothing(site):
     site.relay.records = True
     assert site("report")[:2] == (0, "2 events proven to be on the ledger, 0 pending\n")
     assert site.device.events() == []
+
+
+def test_a_long_queue_goes_in_parts_that_a_relay_takes(site):
+    statement = Statement(EventKind.REJECTED, b"r" * 32, Stage.VERIFY, Reason.INCOMPATIBLE)
+    with site.device.agent() as agent:
+        for _ in range(150):
+            with agent.store.change() as change:
+                agent.say(change, statement)
+    assert site("report")[:2] == (0, "151 events proven to be on the ledger, 0 pending\n")
+    assert [len(part) for part in site.relay.received] == [64, 64, 23]
+
+
+def test_a_health_check_cannot_paint_the_terminal(site):
+    config = site.config.read_text()
+    site.config.write_text(config.replace("! grep -q bad", "printf '\\\\033[31mred\\\\007'; ! grep -q bad"))
+    site.device.release(images=BAD)
+    site("install")
+    code, out, _ = site("boot")
+    assert code == 4
+    assert "red" in out
+    assert "\x1b" not in out
+    assert "\x1b" not in site("status", "--detailed")[1]
 
 
 def test_a_foreign_head_stops_the_reports_and_keeps_them(site):

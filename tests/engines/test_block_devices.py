@@ -90,3 +90,25 @@ def test_a_device_updates_over_block_devices(loop, tmp_path):
     assert device.slot("b")[:40_000] == image
     device.boot()
     assert device.running == "b"
+
+
+def test_a_file_system_that_fills_up_is_a_full_disk_and_the_next_try_works(tmp_path):
+    device = SimDevice.make(tmp_path / "device")
+    small = tmp_path / "small"
+    small.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small))
+    try:
+        (device.path / "rootfs.b").unlink()
+        with (small / "rootfs.b").open("wb") as file:
+            file.truncate(200_000)
+        (device.path / "rootfs.b").symlink_to(small / "rootfs.b")
+        before = device.slot("a")
+        device.release(images={"rootfs": os.urandom(150_000)})
+        with pytest.raises(SlotFailure) as caught:
+            device.install()
+        assert caught.value.reason is Reason.DISK_FULL
+        assert (device.slot("a"), device.power_on()) == (before, "a")
+        run("mount", "-o", "remount,size=1m", str(small))
+        assert device.install().armed
+    finally:
+        run("umount", str(small))
