@@ -24,7 +24,7 @@ from securesystemslib.signer import (  # type: ignore[attr-defined]  # it has no
 
 from ledger_client.config_file import replace_file
 from ledger_client.errors import ClientError, KeyFileError, UsageError
-from ledger_client.signers import MAX_KEY_FILE_BYTES, read_private_file, write_private_file
+from ledger_client.private_files import MAX_KEY_FILE_BYTES, read_private_file, write_private_file
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.release.signing import PublicKey, Signature, pae, signature_from_raw
 

@@ -6,6 +6,7 @@ A node that answers wrongly is caught by proofs, not here; a node on another cha
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -44,6 +45,10 @@ class Nodes(JSONBaseProvider):
         self._current = 0
         self._checked: set[str] = set()
         self._session = requests.Session()
+        # A proxy of the environment, and passwords of ~/.netrc, have no business with this machine's own
+        # node.
+        self._local = requests.Session()
+        self._local.trust_env = False
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Ask the current node, then the others. Raises UnreachableError when none answered."""
@@ -67,6 +72,7 @@ class Nodes(JSONBaseProvider):
     def close(self) -> None:
         """Close the connections that are kept open between requests."""
         self._session.close()
+        self._local.close()
 
     def _check_chain(self, url: str) -> None:
         if url in self._checked:
@@ -90,7 +96,7 @@ class Nodes(JSONBaseProvider):
         try:
             body = self.encode_rpc_request(method, params)
             with contextlib.closing(
-                self._session.post(
+                (self._local if is_loopback(url) else self._session).post(
                     url,
                     data=body,
                     headers={"Content-Type": "application/json"},
@@ -114,6 +120,15 @@ class Nodes(JSONBaseProvider):
 
 class _NodeTroubleError(Exception):
     """One node could not be used for this request; the next may."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def mask_url(url: str) -> str:

@@ -79,7 +79,7 @@ def deploy(app: App, **options: Any) -> None:
     file's name.
     """
     from ledger_client.firmware_keys import open_signer, read_public_key
-    from ledger_client.signers import read_password
+    from ledger_client.private_files import read_password
     from ledger_client.trust import first_root, sign_root
     from ledger_client.validators import read_validators, recover_validators
     from ledger_protocol.release.trust_root import SignedTrustRoot

@@ -38,10 +38,12 @@ def new(app: App, kind: str, key_type: str, password_file: Path | None, path: Pa
     password.
     """
     from ledger_client.firmware_keys import create_key, public_path
-    from ledger_client.signers import create_keystore, read_password
+    from ledger_client.private_files import read_password
 
     password = read_password(password_file) if password_file else None
     if kind == "account":
+        from ledger_client.signers import create_keystore
+
         if password is None:
             raise UsageError("an account's keystore needs a password", hint="--password-file FILE")
         account = create_keystore(path, password=password)

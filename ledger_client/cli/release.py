@@ -124,8 +124,8 @@ def sign(
     """Sign a manifest. Signers need only the manifest file; each may sign on a machine of their own."""
     from ledger_client.config_file import replace_file
     from ledger_client.firmware_keys import open_signer, read_public_key
+    from ledger_client.private_files import read_password
     from ledger_client.releases import load_release, new_release, save_release, sign_release
-    from ledger_client.signers import read_password
 
     found = load_release(source)
     signer = open_signer(

@@ -84,7 +84,7 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
 def sign(app: App, path: Path, uri: str, password_file: Path | None, out: Path | None) -> None:
     """Add a root key's signature. The last one needed makes the file a trust root."""
     from ledger_client.firmware_keys import open_signer
-    from ledger_client.signers import read_password
+    from ledger_client.private_files import read_password
     from ledger_client.trust import is_complete, read_unsigned, sign_root
 
     unsigned = read_unsigned(path)

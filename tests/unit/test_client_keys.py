@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from ledger_client.config import AccountConfig
 from ledger_client.errors import ConfigError, KeyFileError, UsageError
 from ledger_client.firmware_keys import create_key, open_signer, public_path, read_public_key
-from ledger_client.signers import create_keystore, dev_account, load_keystore, open_account, read_password
+from ledger_client.private_files import read_password
+from ledger_client.signers import create_keystore, dev_account, load_keystore, open_account
 from ledger_protocol.release.signing import MANIFEST_TYPE
 
 if TYPE_CHECKING:

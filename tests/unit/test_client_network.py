@@ -14,7 +14,7 @@ import pytest
 
 from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, WrongLedgerError
 from ledger_client.network import Call, Network
-from ledger_client.rpc import MAX_ANSWER_BYTES, mask_url
+from ledger_client.rpc import MAX_ANSWER_BYTES, is_loopback, mask_url
 from ledger_client.transactions import ether, gwei
 
 if TYPE_CHECKING:
@@ -168,6 +168,33 @@ def test_a_redirect_is_not_followed(nodes: list[Node]) -> None:
     with pytest.raises(UnreachableError):
         connect(nodes[0].url)
     assert nodes[1].asked == []
+
+
+def test_a_proxy_of_the_environment_does_not_stand_before_this_machines_node(
+    nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, DEAD)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert connect(nodes[0].url).block_number() == 16
+    with pytest.raises(UnreachableError):
+        connect("http://node.example:8545")
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("http://[::1]:1", True),
+        ("http://localhost", True),
+        ("http://127.0.0.1.example", False),
+        ("http://10.0.0.1", False),
+        ("http://localhost.example", False),
+    ],
+)
+def test_what_is_this_machine(url: str, local: bool) -> None:
+    assert is_loopback(url) is local
 
 
 def test_a_node_of_another_chain_is_named(nodes: list[Node]) -> None:
