@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError
+from local_chain.filters import FilterTable
 from local_chain.transactions import decode_transaction
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Node:
         self.instant = instant
         self.forward = forward
         self.promote: Callable[[], None] | None = None
+        self.filters = FilterTable()
         self.on_waiting: Callable[[], None] | None = None
         self._sealing_queued = False
 

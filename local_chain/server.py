@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from local_chain.rpc.dispatch import answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import FrameType
 
     from starlette.requests import Request
 
@@ -136,6 +138,9 @@ def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -
             if self.started:
                 ready()
 
+    # uvicorn finishes what runs and then raises the signal again: being told to stop is no failure.
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
     Announcing(config).run(sockets=[listener])
 
 
@@ -145,6 +150,10 @@ async def every(seconds: float, worker: Worker, job: Callable[[], None]) -> Asyn
         await asyncio.sleep(seconds)
         await worker.run(lambda: _guarded(job))
         yield
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 async def _drain(loop: AsyncIterator[None]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError, ExecutionFailed
-from local_chain.rpc import about, blocks, dev, logs, sending, state
+from local_chain.rpc import about, blocks, dev, filters, logs, sending, state
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
 
@@ -30,7 +30,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
 SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3
 
 # The modules fill the table when they are imported.
-METHOD_MODULES = (about, blocks, dev, logs, sending, state)
+METHOD_MODULES = (about, blocks, dev, filters, logs, sending, state)
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|[][{}]', re.DOTALL)
 

@@ -38,7 +38,11 @@ class TooManyResults(ChainError):  # noqa: N818 - providers' name for it
 @method("eth_getLogs", mapping)
 def get_logs(node: Node, fields: Mapping[str, Json]) -> Json:
     """The logs of one block or of a range that match addresses and topics."""
-    query = log_query(node, fields)
+    return find_logs(node, log_query(node, fields))
+
+
+def find_logs(node: Node, query: LogQuery) -> list[Json]:
+    """The logs that match, with their places; TooManyResults above the bound."""
     found = node.chain.store.logs(query, limit=MAX_LOGS + 1)
     if len(found) > MAX_LOGS:
         raise TooManyResults(f"query returned more than {MAX_LOGS} results: ask for fewer blocks")

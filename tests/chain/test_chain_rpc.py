@@ -364,6 +364,50 @@ def test_a_log_query_is_bounded_and_reads_one_block_by_hash(node, box, monkeypat
     assert refused.value.code == -32005
 
 
+def test_polled_filters_tell_what_came_since(node, box) -> None:
+    contract = deploy(node, box)
+    logs, blocks = node.rpc("eth_newFilter", {"address": contract}), node.rpc("eth_newBlockFilter")
+    ended = node.rpc("eth_newFilter", {"address": contract, "fromBlock": "0x0", "toBlock": "0x2"})
+    pending = node.rpc("eth_newPendingTransactionFilter")
+    for key in (1, 2):
+        data = encoded("store(uint256,uint256)", key, key)
+        node.send(node.signed(to=octets(contract), value=0, data=data))
+    numbers = [
+        [log["blockNumber"] for log in node.rpc("eth_getFilterChanges", item)] for item in (logs, ended)
+    ]
+    assert numbers == [["0x2", "0x3"], ["0x2"]]
+    hashes = [node.rpc("eth_getBlockByNumber", number, False)["hash"] for number in ("0x2", "0x3")]
+    assert node.rpc("eth_getFilterChanges", blocks) == hashes
+    node.chain.submit(node.signed(nonce=9))
+    assert len(node.rpc("eth_getFilterChanges", pending)) == 1
+    assert [node.rpc("eth_getFilterChanges", item) for item in (logs, blocks, pending, ended)] == [[]] * 4
+    assert len(node.rpc("eth_getFilterLogs", ended)) == 1
+    assert [node.rpc("eth_uninstallFilter", logs) for _ in range(2)] == [True, False]
+    with pytest.raises(RpcError, match="filter not found"):
+        node.rpc("eth_getFilterChanges", logs)
+
+
+def test_a_filter_goes_on_after_the_chain_was_taken_back(node) -> None:
+    snapshot, blocks = node.rpc("evm_snapshot"), node.rpc("eth_newBlockFilter")
+    node.rpc("evm_mine")
+    node.rpc("evm_mine")
+    assert len(node.rpc("eth_getFilterChanges", blocks)) == 2
+    node.rpc("evm_revert", snapshot)
+    assert node.rpc("eth_getFilterChanges", blocks) == []
+    node.rpc("evm_mine")
+    assert len(node.rpc("eth_getFilterChanges", blocks)) == 1
+
+
+def test_filters_are_bounded_in_number(node, monkeypatch) -> None:
+    from local_chain import filters
+
+    monkeypatch.setattr(filters, "MAX_FILTERS", 2)
+    first, second, third = (node.rpc("eth_newBlockFilter") for _ in range(3))
+    assert [node.rpc("eth_getFilterChanges", item) for item in (second, third)] == [[], []]
+    with pytest.raises(RpcError, match="filter not found"):
+        node.rpc("eth_getFilterChanges", first)
+
+
 def test_a_node_on_the_network_keeps_its_keys_and_its_clock_to_itself(make_node) -> None:
     node = make_node()
     node.privileged = False

@@ -77,6 +77,14 @@ def test_validator_keys_and_the_directory_are_the_owners_alone(make_node, tmp_pa
     assert stat.S_IMODE((tmp_path / "chain" / KEYS_NAME).stat().st_mode) == 0o600
 
 
+def test_a_node_that_is_told_to_stop_ends_well_and_lets_go_of_its_state(tmp_path: Path) -> None:
+    with chain_process("--state", str(tmp_path)) as chain:
+        assert chain.stop() == 0
+    store = Store(tmp_path)
+    assert store.head.number == 0
+    store.close()
+
+
 def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
     with chain_process("--state", str(tmp_path)) as chain:
         line = [sys.executable, "-m", "local_chain.cli", "up", "--port", "0", "--state", str(tmp_path)]
