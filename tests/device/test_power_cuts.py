@@ -40,12 +40,18 @@ class Scene:
 
     device: SimDevice
     releases: dict[bytes, dict[str, bytes]]
+    bundle: Path
 
-    def copy(self, path):
+    def copy(self, path, *, offline=False):
         """The same device on another disk: every cut starts from the same state."""
         shutil.copytree(self.device.path, path)
         repository = self.device.repository
-        return SimDevice(path, repository, MemoryLedger(repository), MemoryBlocks(repository.blocks))
+        return SimDevice(
+            path,
+            repository,
+            MemoryLedger(repository, down=offline),
+            MemoryBlocks(repository.blocks, down=offline),
+        )
 
 
 @pytest.fixture
@@ -71,15 +77,17 @@ def scene_of(place, images):
         # The old slot is a fallback, which must be given up before it is overwritten.
         assert agent.bootloader.get_state("a").state is SlotState.GOOD
         agent.reporter().settle(device.journal_word())
+    # A newer trust root is on offer too, so that storing it is cut as well.
+    device.repository.rotate_root()
     second = device.release(3, images=images, security_version=FLOOR_AFTER)
     assert (device.kinds(), device.power_on()) == ([], "b")
     releases = {factory: {name: name.encode() * 1000 for name in CLASSES}, first.id: FIRST, second.id: images}
-    return Scene(device, releases)
+    return Scene(device, releases, device.bundle(second))
 
 
-def run(device, steps):
+def run(device, steps, bundle=None):
     """A whole update: install, reboot, and one more reboot where the trial says so."""
-    device.install(steps)
+    device.install(steps, bundle=bundle)
     device.boot(steps)
 
 
@@ -89,7 +97,7 @@ def floors(device):
         return floor.number, floor.time, floor.root_version, store.security_floor()
 
 
-def recover(device):
+def recover(device, bundle=None):
     """What a device does by itself: it boots, its agent starts, and its timer asks for updates."""
     for _ in range(6):
         device.power_on()
@@ -99,7 +107,7 @@ def recover(device):
         if kinds and kinds[-1] in {"confirmed", "reverted"}:
             return
         try:
-            device.install()
+            device.install(bundle=bundle)
         except DeviceError:
             continue
 
@@ -119,33 +127,39 @@ def check_truth(device):
 
 
 @pytest.mark.parametrize(
-    ("images", "ends"),
-    [(GOOD, ["installed", "confirmed"]), (BAD, ["installed", "reverted"])],
-    ids=["healthy", "unhealthy"],
+    ("images", "ends", "from_bundle"),
+    [
+        (GOOD, ["installed", "confirmed"], False),
+        (BAD, ["installed", "reverted"], False),
+        (GOOD, ["installed", "confirmed"], True),
+    ],
+    ids=["healthy", "unhealthy", "from a bundle"],
 )
-def test_every_cut_of_an_update_is_survived(place, images, ends):
+def test_every_cut_of_an_update_is_survived(place, images, ends, from_bundle):
     scene = scene_of(place, images)
+    bundle = scene.bundle if from_bundle else None
     steps = CountingSteps()
-    run(scene.copy(place / "count"), steps)
+    run(scene.copy(place / "count", offline=from_bundle), steps, bundle)
     assert steps.point > 60
     reached = set()
     for point in range(steps.point):
-        device = scene.copy(place / "cut")
+        device = scene.copy(place / "cut", offline=from_bundle)
         before = floors(device)
         steps = CountingSteps(cut_at=point, seed=point)
         with pytest.raises(PowerCut):
-            run(device, steps)
+            run(device, steps, bundle)
         assert all(now >= then for now, then in zip(floors(device), before, strict=True))
         check_truth(device)
         assert_bootable(device, scene.releases)
-        recover(device)
+        recover(device, bundle)
         assert device.kinds() == ends, f"cut at point {point} ({steps.trace[-1]})"
-        assert floors(device)[3] == (FLOOR_AFTER if "confirmed" in ends else FLOOR_BEFORE)
+        assert floors(device)[2:] == (2, FLOOR_AFTER if "confirmed" in ends else FLOOR_BEFORE)
         assert device.running == ("a" if "confirmed" in ends else "b")
         assert_bootable(device, scene.releases)
         reached.add(steps.trace[-1])
         shutil.rmtree(device.path)
-    assert reached == {"write", "flush", "commit", "replace boot.json"}
+    sample = {"replace bundle-sample.car"} if from_bundle else set()
+    assert reached == {"write", "flush", "commit", "replace boot.json"} | sample
 
 
 @pytest.mark.parametrize("after", range(1, 5))
