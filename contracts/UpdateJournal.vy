@@ -8,6 +8,9 @@
         when a rollout must stop. Apart from the ledger so that the proofs which devices check do not grow with the fleet.
 """
 
+from contracts.modules import anchors
+from contracts.modules import batches
+from contracts.modules import bulk
 from contracts.modules import devices
 from contracts.modules import events
 from contracts.modules import typed
@@ -18,8 +21,15 @@ initializes: devices
 initializes: votes[devices := devices]
 initializes: typed
 initializes: events[devices := devices, typed := typed, votes := votes]
+initializes: anchors[devices := devices]
+initializes: batches[devices := devices, typed := typed, votes := votes]
+initializes: bulk[devices := devices, typed := typed, votes := votes]
 
 exports: (
+    anchors.anchor,
+    batches.submit_batch_128,
+    batches.submit_batch_16,
+    bulk.submit_batch_512,
     devices.device,
     devices.enrol,
     devices.enrol_many,

@@ -16,21 +16,21 @@ uses: devices
 uses: typed
 uses: votes
 
-_EVENT_TYPE: constant(bytes32) = keccak256(
+EVENT_TYPE: constant(bytes32) = keccak256(
     "UpdateEvent(bytes32 release,uint32 sequence,uint8 kind,uint40 time,bytes32 detail,bytes32 previous)"
 )
-_KIND_AT: constant(uint256) = 32
-_TIME_AT: constant(uint256) = 40
+KIND_AT: constant(uint256) = 32
+TIME_AT: constant(uint256) = 40
 # In a queue, which of its releases the event names; in a log, what the device's word says after the event.
-_STAMP_BITS: constant(uint256) = 80
-_U40: constant(uint256) = 2**40 - 1
-_U8: constant(uint256) = 2**8 - 1
-_LAST_KIND: constant(uint256) = 7
+STAMP_BITS: constant(uint256) = 80
+U40: constant(uint256) = 2**40 - 1
+U8: constant(uint256) = 2**8 - 1
+LAST_KIND: constant(uint256) = 7
 # Kinds 2 to 5 vote.
-_VOTING_KINDS: constant(uint256) = 4
+VOTING_KINDS: constant(uint256) = 4
 # flags, group and counted of a device's word.
-_STATE: constant(uint256) = 2**64 - 1
-_VOTED_AT: constant(uint256) = 144
+STATE: constant(uint256) = 2**64 - 1
+VOTED_AT: constant(uint256) = 144
 
 struct Report:
     release: bytes32
@@ -71,12 +71,12 @@ def submit_event(report: Report):
     """
     stamp: uint256 = report.stamp
     sequence: uint256 = stamp & devices.U32
-    kind: uint256 = (stamp >> _KIND_AT) & _U8
-    if stamp >> _STAMP_BITS != 0 or unsafe_sub(kind, 1) >= _LAST_KIND:
+    kind: uint256 = (stamp >> KIND_AT) & U8
+    if stamp >> STAMP_BITS != 0 or unsafe_sub(kind, 1) >= LAST_KIND:
         refuse._no("fwledger: stamp out of range")
     struct_hash: bytes32 = keccak256(
         abi_encode(
-            _EVENT_TYPE, report.release, sequence, kind, stamp >> _TIME_AT, report.detail, report.previous
+            EVENT_TYPE, report.release, sequence, kind, stamp >> TIME_AT, report.detail, report.previous
         )
     )
     digest: bytes32 = keccak256(concat(0x1901, typed.DOMAIN, struct_hash))
@@ -88,17 +88,17 @@ def submit_event(report: Report):
     if sequence != unsafe_add(word & devices.U32, 1):
         log Gap(device=signer, last=word & devices.U32, previous=report.previous)
     voted: uint256 = word
-    if unsafe_sub(kind, 2) < _VOTING_KINDS:
+    if unsafe_sub(kind, 2) < VOTING_KINDS:
         voted = votes._vote(word, signer, report.release, kind)
     devices.device[signer] = (
-        voted & (_STATE << 32) | sequence | convert(digest, uint256) & devices.HEAD
+        voted & (STATE << 32) | sequence | convert(digest, uint256) & devices.HEAD
     )
     if voted != word:
-        stamp |= 1 << _VOTED_AT
+        stamp |= 1 << VOTED_AT
     log Recorded(
         device=signer,
         release=report.release,
-        stamp=stamp | ((voted >> 32) & _STATE) << _STAMP_BITS,
+        stamp=stamp | ((voted >> 32) & STATE) << STAMP_BITS,
         detail=report.detail,
     )
 
@@ -129,8 +129,8 @@ def submit_queue(
     # Bit i: the i-th event is of a voting kind.
     voting: uint256 = 0
     for report: Queued in reports:
-        kind: uint256 = (report.stamp >> _KIND_AT) & _U8
-        if unsafe_sub(kind, 1) >= _LAST_KIND:
+        kind: uint256 = (report.stamp >> KIND_AT) & U8
+        if unsafe_sub(kind, 1) >= LAST_KIND:
             refuse._no("fwledger: stamp out of range")
         if report.stamp & devices.U32 != expected:
             refuse._no("fwledger: queue has a gap")
@@ -140,11 +140,11 @@ def submit_queue(
                 domain,
                 keccak256(
                     abi_encode(
-                        _EVENT_TYPE,
-                        releases[report.stamp >> _STAMP_BITS],
+                        EVENT_TYPE,
+                        releases[report.stamp >> STAMP_BITS],
                         expected,
                         kind,
-                        (report.stamp >> _TIME_AT) & _U40,
+                        (report.stamp >> TIME_AT) & U40,
                         report.detail,
                         linked,
                     )
@@ -152,7 +152,7 @@ def submit_queue(
             )
         )
         linked = convert(digest, uint256) & devices.HEAD
-        if unsafe_sub(kind, 2) < _VOTING_KINDS:
+        if unsafe_sub(kind, 2) < VOTING_KINDS:
             voting |= 1 << unsafe_sub(expected, first)
         expected = unsafe_add(expected, 1)
     signature_s: uint256 = vs & typed.LOW_255
@@ -169,15 +169,15 @@ def submit_queue(
         if (voting >> i) & 1 != 0:
             stamp: uint256 = reports[i].stamp
             voted: uint256 = votes._vote(
-                word, signer, releases[stamp >> _STAMP_BITS], (stamp >> _KIND_AT) & _U8
+                word, signer, releases[stamp >> STAMP_BITS], (stamp >> KIND_AT) & U8
             )
             if voted != word:
                 counted |= 1 << i
                 word = voted
-    devices.device[signer] = word & (_STATE << 32) | unsafe_sub(expected, 1) | linked
+    devices.device[signer] = word & (STATE << 32) | unsafe_sub(expected, 1) | linked
     log QueueRecorded(
         device=signer,
-        state=((word >> 32) & _STATE) << _STAMP_BITS | counted << _VOTED_AT,
+        state=((word >> 32) & STATE) << STAMP_BITS | counted << VOTED_AT,
         releases=releases,
         reports=reports,
     )

@@ -35,6 +35,8 @@ DEADLINE: constant(uint256) = (2**128 - 1) - (2**88 - 1)
 
 ALL_BPS: constant(uint256) = 10_000
 _HOUR_S: constant(uint256) = 3_600
+# "fwledger/cohort/1"
+_COHORT: constant(bytes17) = 0x66776c65646765722f636f686f72742f31
 
 
 @internal
@@ -83,12 +85,17 @@ def _reached(word: uint256, release: bytes32, device: address) -> bool:
     @notice Whether the rollout has reached a device now.
     """
     share: uint256 = self._share(word, block.timestamp)
-    if share == ALL_BPS:
-        return True
-    place: uint256 = (
-        convert(sha256(concat(b"fwledger/cohort/1", release, convert(device, bytes20))), uint256) >> 192
-    )
-    return place % ALL_BPS < share
+    return share == ALL_BPS or self._place(release, device) < share
+
+
+@internal
+@pure
+def _place(release: bytes32, device: address) -> uint256:
+    """
+    @notice The place, 0 to 9,999, of a device in the order in which a release reaches the fleet.
+    """
+    hashed: bytes32 = sha256(concat(_COHORT, release, convert(device, bytes20)))
+    return (convert(hashed, uint256) >> 192) % ALL_BPS
 
 
 @internal

@@ -16,10 +16,10 @@ INSTALLED: constant(uint256) = 2
 CONFIRMED: constant(uint256) = 3
 FAILED: constant(uint256) = 5
 
-_CONFIRMED_AT: constant(uint256) = 32
-_FAILED_AT: constant(uint256) = 64
+CONFIRMED_AT: constant(uint256) = 32
+FAILED_AT: constant(uint256) = 64
 # First 160 bits of a channel id.
-_CHANNEL: constant(uint256) = max_value(uint256) - (2**96 - 1)
+CHANNEL: constant(uint256) = max_value(uint256) - (2**96 - 1)
 
 interface Ledger:
     def vote_context(group: uint256) -> (bytes32, uint256): view
@@ -68,12 +68,12 @@ def _open(word: uint256, member: address, release: bytes32, kind: uint256) -> ui
     if published_at <= (word >> devices.COUNTED_AT) & devices.U32:
         return word
     votes: uint256 = self.tally[release][published_at]
-    noted: uint256 = convert(channel, uint256) & _CHANNEL
+    noted: uint256 = convert(channel, uint256) & CHANNEL
     if votes == 0:
         if staticcall Ledger(devices.ledger).head(channel, skip_contract_check=True) != release:
             return word
         votes = noted
-    elif votes & _CHANNEL != noted:
+    elif votes & CHANNEL != noted:
         return word
     if not rollouts._reached(rollout, release, member):
         return word
@@ -92,11 +92,31 @@ def _open(word: uint256, member: address, release: bytes32, kind: uint256) -> ui
 
 
 @internal
+@view
+def _context(group: uint256) -> (bytes32, uint256):
+    """
+    @notice A group's channel and its word, as the ledger has them.
+    """
+    return staticcall Ledger(devices.ledger).vote_context(group, skip_contract_check=True)
+
+
+@internal
+@view
+def _noted(channel: bytes32, release: bytes32) -> uint256:
+    """
+    @notice An empty tally with its channel noted, if the release is the channel's head; else 0.
+    """
+    if staticcall Ledger(devices.ledger).head(channel, skip_contract_check=True) != release:
+        return 0
+    return convert(channel, uint256) & CHANNEL
+
+
+@internal
 @pure
 def _closed(votes: uint256, kind: uint256) -> uint256:
     if kind == CONFIRMED:
-        return unsafe_add(votes, 1 << _CONFIRMED_AT)
-    return unsafe_add(votes, 1 << _FAILED_AT)
+        return unsafe_add(votes, 1 << CONFIRMED_AT)
+    return unsafe_add(votes, 1 << FAILED_AT)
 
 
 @internal
@@ -105,14 +125,14 @@ def _break(channel: bytes32, rollout: uint256, published_at: uint256, votes: uin
     @notice Tells the ledger to halt a publication, if it is still its channel's and too many of its devices failed.
     """
     halt_bps: uint256 = (rollout >> rollouts.HALT_AT) & rollouts.U16
-    failed: uint256 = (votes >> _FAILED_AT) & devices.U32
-    closed: uint256 = unsafe_add((votes >> _CONFIRMED_AT) & devices.U32, failed)
+    failed: uint256 = (votes >> FAILED_AT) & devices.U32
+    closed: uint256 = unsafe_add((votes >> CONFIRMED_AT) & devices.U32, failed)
     if (
         halt_bps != 0
         and rollout & rollouts.HALTED == 0
         and closed >= rollout >> rollouts.REPORTS_AT
         and unsafe_mul(failed, rollouts.ALL_BPS) > unsafe_mul(halt_bps, closed)
         and (rollout >> rollouts.PUBLISHED_AT) & rollouts.U32 == published_at
-        and convert(channel, uint256) & _CHANNEL == votes & _CHANNEL
+        and convert(channel, uint256) & CHANNEL == votes & CHANNEL
     ):
         extcall Ledger(devices.ledger).trip(channel, published_at, skip_contract_check=True)

@@ -250,6 +250,11 @@ class Device:
             self.key, typed_data("UpdateEvent", event.message(), **({"contract": self.journal} | domain))
         )
 
+    def item(self, event: Event) -> tuple[Any, ...]:
+        """Give an event as an item of a batch."""
+        compact, _ = self.sign(event)
+        return (event.stamp | int.from_bytes(event.previous, "big"), event.detail, *compact)
+
     def report(self, event: Event) -> tuple[Any, ...]:
         compact, _ = self.sign(event)
         return (event.release, event.stamp, event.detail, event.previous, *compact)
@@ -263,6 +268,10 @@ def queue_args(device: Device, events: list[Event]) -> tuple[Any, ...]:
     reports = [(e.stamp | releases.index(e.release) << 80, e.detail) for e in events]
     compact, _ = device.sign(events[-1])
     return (releases, reports, events[0].previous, *compact)
+
+
+# Why a batch skips an item.
+MALFORMED, NOT_ENROLLED, RETIRED, RECORDED, GAP, PREVIOUS = range(1, 7)
 
 
 # ---------------------------------------------------------------- the pair

@@ -251,6 +251,13 @@ class Model:
         self.devices[device] = replace(held, sequence=events[-1][1], head=head)
         return ""
 
+    def batched(self, now, device, release, sequence, kind, previous, head: bytes) -> str:
+        """One item of a batch: "gap" is refused here, which an event of its own is not."""
+        held = self.devices.get(device)
+        if kind in RECORDED and held and not held.retired and sequence > held.sequence + 1:
+            return "gap"
+        return self.submit(now, device, [(release, sequence, kind, previous)], head)
+
     def _vote(self, now, device, release, kind) -> None:
         held = self.devices[device]
         if kind != INSTALLED and held.open_vote and (release, held.counted) in self.tallies:

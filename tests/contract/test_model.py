@@ -10,7 +10,13 @@ from ledger_protocol.ledger.contract_state import ChannelWord, DeviceWord, Revoc
 from tests.contract.actors import (
     CONFIRMED,
     FAILED,
+    GAP,
     INSTALLED,
+    MALFORMED,
+    NOT_ENROLLED,
+    PREVIOUS,
+    RECORDED,
+    RETIRED,
     Curve,
     Device,
     address,
@@ -25,6 +31,15 @@ RELEASES = [digest(f"release {i}") for i in range(3)]
 GROUPS = [1, 2, 3]
 FLEET = 5
 U32 = 2**32 - 1
+
+SKIPS = {
+    "stamp out of range": MALFORMED,
+    "device is not enrolled": NOT_ENROLLED,
+    "device is retired": RETIRED,
+    "event is recorded already": RECORDED,
+    "gap": GAP,
+    "previous event differs": PREVIOUS,
+}
 
 channels = st.sampled_from(CHANNELS)
 releases = st.sampled_from(RELEASES)
@@ -260,6 +275,37 @@ class Pair(RuleBasedStateMachine):
         self.check(self.world.anyone, self.world.journal, function, args, expected)
         if expected:
             device.sequence, device.head = before
+
+    @rule(
+        chosen=st.lists(st.tuples(places, kinds), min_size=1, max_size=8),
+        release=releases,
+        of=st.sampled_from([None, *CHANNELS]),
+        bound=st.sampled_from([16, 128, 512]),
+        skip=st.sampled_from([0] * 9 + [2]),
+    )
+    def batch(self, chosen, release, of, bound, skip) -> None:
+        """Each chosen device says one thing about one release; the same device may speak twice."""
+        if of:
+            release = self.model.channel(of).head
+        items, expected = [], []
+        for place, kind in chosen:
+            device = self.devices[place]
+            before = device.sequence, device.head
+            device.sequence += skip
+            event = device.event(release, kind)
+            items.append(device.item(event))
+            reason = self.model.batched(
+                self.now, device.address, release, event.sequence, kind, event.previous, device.head
+            )
+            expected.append(SKIPS[reason] if reason else 0)
+            if reason:
+                device.sequence, device.head = before
+        receipt = self.world.send(
+            self.world.anyone, self.world.journal, f"submit_batch_{bound}", release, items
+        )
+        assert receipt.ok
+        logs = [log for log in self.world.logs(receipt) if log.name in ("Recorded", "Skipped")]
+        assert [log.args.get("reason", 0) for log in logs] == expected
 
     # -- the same state
 

@@ -193,8 +193,10 @@ def proposed(act: str, function: str, *fields: object) -> Callable:
 
 
 PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
+    "an anchor has 1 to 4096 leaves": lambda w, d: journal(w, w.anyone, "anchor", FIRST, FIRST, 0),
     "approvals expired": expired,
     "caller is no enroller": lambda w, d: journal(w, w.anyone, "enrol", b"\1" * 20, 1, ZERO_WORD),
+    "caller is no gateway": lambda w, d: journal(w, w.anyone, "anchor", FIRST, FIRST, 1),
     "caller is no guardian": lambda w, d: ledger(w, w.anyone, "halt", STABLE),
     "caller is not the journal": lambda w, d: ledger(w, w.anyone, "trip", STABLE, 0),
     "caller is not the ledger": lambda w, d: journal(w, w.anyone, "place", [d.address], 1, True),
