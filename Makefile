@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` does the main job, `make test` passes the tests. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench gas lock clean
+.PHONY: help setup demo test soak lint format bench gas lock clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -16,6 +16,9 @@ demo: setup ## firmware moves without a central server, attacks are refused, the
 
 test: setup ## run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+soak: setup ## run the checks that are too heavy for every day
+	@$(BIN)/python -m pytest -q --timeout 1800 tests/soak/*.py
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -38,8 +38,10 @@ def set_up(stage: Stage) -> World:
     _configure(world)
     for signer in SIGNERS:
         (world.folder / "homes" / signer).mkdir(parents=True)
-        stage.fwledger("key", "new", "--kind", "firmware", *_TYPES[signer], f"homes/{signer}/key.pem")
-    stage.fwledger("key", "new", "--kind", "root", "homes/root.pem")
+        stage.fwledger(
+            "key", "new", "--quiet", "--kind", "firmware", *_TYPES[signer], f"homes/{signer}/key.pem"
+        )
+    stage.fwledger("key", "new", "--quiet", "--kind", "root", "homes/root.pem")
     public = [part for signer in SIGNERS for part in ("--release-key", f"homes/{signer}/key.pem.pub")]
     stage.fwledger(
         "deploy", *public, "--release-threshold", "2", "--root-key", "file:homes/root.pem", "--yes", lines=40
