@@ -21,6 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes and objects by what they are: a fresh key or an address in memory differs between workers."""
+    if isinstance(val, bytes | bytearray):
+        return "bytes"
+    if type(val).__repr__ is object.__repr__:
+        return type(val).__name__
+    return None
+
+
 def pytest_report_header() -> list[str]:
     return [_state(name) for name in ENGINES]
 

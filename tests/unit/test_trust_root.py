@@ -370,7 +370,8 @@ VKEYS = plain()["headers"]["witnesses"]["keys"]
         (("max_checkpoint_age",), 0),
         (("operator",), bytes(32)),
     ],
-    ids=lambda value: repr(value)[:60],
+    # A CID or bytes may come from keys that each run makes anew.
+    ids=lambda value: type(value).__name__ if isinstance(value, bytes | Cid) else repr(value)[:60],
 )
 def test_a_value_out_of_range_is_refused(path, value):
     document = plain()
