@@ -61,6 +61,11 @@ class Lab:
         self.ipfs = IpfsClient(self.world.mirror.ready["api"])
         (folder / "lab-images").mkdir()
 
+    def close(self) -> None:
+        """Let go of the servers."""
+        self.ipfs.close()
+        self.app.network.close()
+
     @property
     def ledger(self) -> Ledger:
         """The ledger, as typed calls."""
