@@ -36,17 +36,20 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """A development chain: a real EVM, sealed like a QBFT network, in one process.
+
+\b
+fwledger-chain up                        start one in memory
+fwledger-chain up --state ./chain        keep it on disk
+fwledger-chain validators --state ./chain --json > validators.json
+fwledger-chain follow --upstream http://127.0.0.1:8545 --pin validators.json
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fwledger")
 def main() -> None:
-    r"""A development chain: a real EVM, sealed like a QBFT network, in one process.
-
-    \b
-    fwledger-chain up                        start one in memory
-    fwledger-chain up --state ./chain        keep it on disk
-    fwledger-chain validators --state ./chain --json > validators.json
-    fwledger-chain follow --upstream http://127.0.0.1:8545 --pin validators.json
-    """
+    """Start, follow and describe development chains."""
 
 
 def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -60,9 +60,9 @@ def send_transaction(node: Node, fields: Mapping[str, Json]) -> Json:
     return hex_data(node.submit(_complete(node, fields, account).signed(account.secret_key).raw).hash)
 
 
-@method("eth_accounts", privileged=True)
+@method("eth_accounts")
 def accounts(node: Node) -> Json:
-    """The unlocked accounts."""
+    """The unlocked accounts: none on a node that listens on a network address."""
     return [hex_data(who) for who in node.accounts]
 
 

@@ -412,7 +412,6 @@ def test_a_node_on_the_network_keeps_its_keys_and_its_clock_to_itself(make_node)
     node = make_node()
     node.privileged = False
     for method, params in (
-        ("eth_accounts", []),
         ("eth_sendTransaction", [{}]),
         ("evm_increaseTime", [1]),
         ("evm_mine", []),
