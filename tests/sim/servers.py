@@ -55,9 +55,8 @@ def raw_server(script: Callable[[socket.socket, threading.Event], object]) -> It
         acceptor.join(5)
 
 
-@contextmanager
-def http_server(answer: Callable[[str, str, bytes], tuple[int, bytes]]) -> Iterator[str]:
-    """Serve `answer(method, path, body) -> (status, body)` with kept-alive connections. Yields the URL."""
+def handler(answer: Callable[[str, str, bytes], tuple[int, bytes]]) -> type[BaseHTTPRequestHandler]:
+    """Make the request handler that serves `answer(method, path, body) -> (status, body)`, connections kept alive."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -79,7 +78,13 @@ def http_server(answer: Callable[[str, str, bytes], tuple[int, bytes]]) -> Itera
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def http_server(answer: Callable[[str, str, bytes], tuple[int, bytes]]) -> Iterator[str]:
+    """Serve `answer(method, path, body) -> (status, body)`. Yields the URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(answer))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
