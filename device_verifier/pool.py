@@ -1,7 +1,7 @@
 """The sources of one run: who is asked for a block next, who is dropped and why. No source is trusted.
 
-A block is asked of the least busy source and hashed before anyone sees it. Who lies, fails, or keeps a block
-back that another gives at once is left for the rest of the run; the others finish.
+A block is asked of the least busy source and hashed before anyone sees it. Who lies is left for good; who
+fails, or keeps a block back that another gives at once, is asked again only for what nobody else has.
 """
 
 import threading
@@ -228,7 +228,9 @@ class SourcePool:
 
     def _take(self, ticket: Ticket, attempt: _Attempt) -> _Standing | None:
         with self._lock:
-            free = [s for s in self._standings if s.dropped is None and s not in ticket.asked]
+            left = [s for s in self._standings if not s.lied and s not in ticket.asked]
+            # Who was dropped for being slow or poor may yet be the only one that holds this block.
+            free = [s for s in left if s.dropped is None] or left
             if not free or self._closed or ticket.done:
                 return None
             # The first of equals, so that the order given is a preference.

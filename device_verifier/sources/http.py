@@ -73,6 +73,8 @@ class HttpClient:
         self._busy_lock = threading.Lock()
         self._epoch = 0  # rises when what is in flight is abandoned
         self._operation = threading.local()
+        # Made once: reading the system's authorities takes tens of milliseconds.
+        self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "fwledger-device"}
         if self._url.username is not None:
             pair = f"{unquote(self._url.username)}:{unquote(self._url.password or '')}"
@@ -115,20 +117,21 @@ class HttpClient:
     ) -> Answer:
         epoch, until = getattr(self._operation, "bounds", None) or (self._epoch, float("inf"))
         deadline = min(time.monotonic() + self._limits.total_s, until)
-        kept = self._kept()
-        for connection in (self._connection(),) if kept is None else (kept, self._connection()):
+        while True:
+            kept = self._kept()
+            connection = self._connection() if kept is None else kept
             try:
                 self._check_wanted(epoch, deadline)
                 return self._on(connection, method, path, body, max_bytes, extra, deadline)
             except (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest) as error:
-                # A server may close a connection that is idle: what failed on a kept one is asked once more.
+                # A server may close a connection that is idle: what failed on a kept one is asked again,
+                # until none is left and a new one is made.
                 connection.close()
-                if connection is not kept:
+                if kept is None:
                     raise self._unreachable(error) from error
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 raise self._unreachable(error) from error
-        raise AssertionError("the last connection returns or raises")
 
     def _check_wanted(self, epoch: int, deadline: float) -> None:
         if epoch != self._epoch:
@@ -225,10 +228,9 @@ class HttpClient:
 
     def _connection(self) -> "_Connection":
         host, port = self._url.hostname or "", self._url.port
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
+        if self._tls is not None:
             return _TlsConnection(
-                host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s, context=context
+                host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s, context=self._tls
             )
         return _PlainConnection(host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s)
 

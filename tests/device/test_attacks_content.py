@@ -356,3 +356,16 @@ def test_a_failing_sink_does_not_wait_for_a_mirror_that_hangs():
     with pytest.raises(OSError, match="No space"):
         fetch_image(fetch.component, sources=fetch.mirrors[:1], write=full)
     assert time.monotonic() - started < 5
+
+
+def test_a_source_left_for_slowness_is_still_asked_for_what_only_it_holds():
+    fetch = Fetch()
+    slow, quick_but_poor = fetch.mirrors
+    only_slow = {cid for cid in list(fetch.release.blocks)[15:18] if cid.codec == RAW}
+    quick_but_poor.missing = only_slow
+    pause = threading.Event()
+    slow.before = lambda _: pause.wait(0.1)
+    fetched = fetch.run(patience_s=0.03)
+    assert bytes(fetch.written) == IMAGE
+    assert only_slow <= set(slow.asked)
+    assert fetched.sources[0].blocks >= len(only_slow)
