@@ -135,7 +135,11 @@ def up(
 @click.option("--upstream", required=True, help="Address of the node to follow, http://...")
 @click.option("--pin", type=_FILE, help="The validators to trust, as the validators command prints them.")
 @click.option("--keys", type=_FILE, help="The validators' keys, to be able to take over.")
-@click.option("--takeover", type=click.FloatRange(0), help="Seal after so many seconds without upstream.")
+@click.option(
+    "--takeover",
+    type=click.FloatRange(0),
+    help="Seal once nobody listens at the upstream's address for so many seconds.",
+)
 def follow(
     host: str,
     port: int,

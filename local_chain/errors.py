@@ -41,3 +41,7 @@ class StateError(ChainError):
 
 class UpstreamError(ChainError):
     """The followed node could not be reached, or sent blocks that its validators did not seal."""
+
+
+class UpstreamGone(UpstreamError):  # noqa: N818 - a state of the upstream
+    """Nobody listens at the followed node's address: it is not merely slow."""

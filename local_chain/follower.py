@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import qbft
 from ledger_protocol.release.trust_root import QbftTrust, Validator
-from local_chain.errors import ChainError, StateError, UpstreamError
+from local_chain.errors import ChainError, StateError, UpstreamError, UpstreamGone
 from local_chain.headers import Block, decode_block, decode_header
 from local_chain.sealing import Sealer, unsealed
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from local_chain.upstream import Upstream
 
 POLL_S = 0.05
-RETRY_S = 0.5  # between tries while the upstream is away
+RETRY_S = 0.2  # between tries while the upstream is away
 BLOCKS_AT_ONCE = 16
 
 _log = logging.getLogger(__name__)
@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """What a follower needs to seal: the validators' keys, and after how many seconds of silence it begins.
+    """What a follower needs to seal: the validators' keys, and when it begins.
 
-    ``after_s`` None waits to be told.
+    It begins when told, or once nobody has listened at the upstream's address for ``after_s`` seconds.
     """
 
     sealer: Sealer
@@ -61,7 +61,7 @@ class Follower:
         self._trust = pinned_trust(pinned)
         self._succession = succession
         self._clock = clock
-        self._last_answer = clock()
+        self._gone_since: float | None = None
         self._complaint = ""
         node.forward = self.forward
         if succession is not None:
@@ -94,7 +94,6 @@ class Follower:
         ours = self._node.chain.head.number
         theirs = _number(self._upstream.call("eth_blockNumber"))
         wanted = range(ours + 1, min(theirs, ours + BLOCKS_AT_ONCE) + 1)
-        self._last_answer = self._clock()
         if not wanted:
             return []
         answers = self._upstream.calls([("debug_getRawBlock", (hex(number),)) for number in wanted])
@@ -110,7 +109,7 @@ class Follower:
     async def follow(self, worker: Worker) -> AsyncIterator[None]:
         """The background loop: it ends when this node seals itself."""
         while self._node.chain.sealer is None:
-            pause_s = RETRY_S
+            pause_s, gone = RETRY_S, False
             try:
                 raws = await asyncio.to_thread(self.fetch)
                 await worker.run(lambda raws=raws: self.import_blocks(raws))  # type: ignore[misc]
@@ -118,16 +117,24 @@ class Follower:
                 self._complain("")
             except UpstreamError as error:
                 self._complain(str(error))
-                if self._is_overdue():
-                    await worker.run(self._take_over)
+                gone = isinstance(error, UpstreamGone)
             except ChainError as error:
                 self._complain(f"{self._upstream.url} sent what we do not accept: {error}")
+            if self._is_overdue(gone=gone):
+                await worker.run(self._take_over)
             await asyncio.sleep(pause_s)
             yield
 
-    def _is_overdue(self) -> bool:
+    def _is_overdue(self, *, gone: bool) -> bool:
+        """Whether to take over now. A node that is slow, or that lies, still lives: it never counts as
+        gone.
+        """
+        if not gone or self._gone_since is None:
+            self._gone_since = self._clock() if gone else None
         after_s = None if self._succession is None else self._succession.after_s
-        return after_s is not None and self._clock() - self._last_answer >= after_s
+        if after_s is None or self._gone_since is None:
+            return False
+        return self._clock() - self._gone_since >= after_s
 
     def _take_over(self) -> None:
         if self._succession is not None and self._node.chain.sealer is None:

@@ -9,9 +9,9 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from local_chain.errors import ChainError, UpstreamError
+from local_chain.errors import ChainError, UpstreamError, UpstreamGone
 
-TIMEOUT_S = 3.0
+TIMEOUT_S = 10.0  # a loaded machine may take seconds over a full block
 MAX_ANSWER_BYTES = 64 << 20  # sixteen blocks of 30 million gas of call data, in hex
 
 
@@ -56,7 +56,8 @@ class Upstream:
                 answer = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise UpstreamError(f"cannot reach {self.url}: {reason}", hint="is that node running?") from error
+            kind = UpstreamGone if isinstance(reason, ConnectionRefusedError) else UpstreamError
+            raise kind(f"cannot reach {self.url}: {reason}", hint="is that node running?") from error
         if len(answer) > MAX_ANSWER_BYTES:
             raise UpstreamError(f"{self.url}: expected at most {MAX_ANSWER_BYTES} bytes")
         try:

@@ -10,7 +10,7 @@ from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.release.trust_root import QbftTrust, Validator
 from local_chain.chain import LocalChain
-from local_chain.errors import ChainError, StateError, UpstreamError
+from local_chain.errors import ChainError, StateError, UpstreamError, UpstreamGone
 from local_chain.follower import Follower, Succession, checked_block, pinned_trust
 from local_chain.headers import Block, decode_block
 from local_chain.node import Node
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class InMemoryUpstream:
-    """The followed node without a network; ``lie`` changes its answers, ``gone`` makes it unreachable."""
+    """The followed node without a network; ``lie`` changes its answers, ``gone`` makes it refuse connections."""
 
     url = "http://upstream"
 
@@ -37,7 +37,7 @@ class InMemoryUpstream:
 
     def calls(self, requests):
         if self.gone:
-            raise UpstreamError("cannot reach http://upstream: gone")
+            raise UpstreamGone("cannot reach http://upstream: gone")
         try:
             return [self.lie(method, self.node.rpc(method, *params)) for method, params in requests]
         except RpcError as error:
@@ -162,6 +162,27 @@ def test_a_follower_is_promoted_only_when_the_upstream_is_gone(pair) -> None:
     qbft.verify_seals(copy.chain.head.sealed_header.encode(), pinned_trust(source.node.identities))
     assert copy.chain.head.number == 1
     assert copy.promote is None
+
+
+def test_only_an_upstream_that_refuses_connections_for_long_enough_is_succeeded(make_node) -> None:
+    source, now = make_node(), [0.0]
+    copy = Node(LocalChain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
+    succession = Succession(source.chain.sealer, 5.0)
+    upstream = InMemoryUpstream(source)
+    follower = Follower(
+        copy, upstream, pinned=source.node.identities, succession=succession, clock=lambda: now[0]
+    )
+
+    def overdue(at_s: float, *, gone: bool) -> bool:
+        now[0] = at_s
+        return follower._is_overdue(gone=gone)
+
+    assert not overdue(0, gone=True)
+    assert not overdue(4.9, gone=True)
+    assert not overdue(100, gone=False), "slow or lying is not gone"
+    assert not overdue(101, gone=True), "the time counts anew"
+    assert overdue(106, gone=True)
+    copy.chain.store.close()
 
 
 def test_a_follower_without_keys_cannot_be_promoted(make_node) -> None:
