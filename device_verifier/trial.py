@@ -62,10 +62,12 @@ def settle(agent: Agent) -> Phase:
             agent.log(change, "trial", release=install.release, detail=f"slot {install.slot} runs")
         return Phase.TRIAL
     if install.phase in {Phase.ARMED, Phase.TRIAL} and running != install.slot:
-        waiting = boot.state is SlotState.GOOD or (boot.state is SlotState.TRIAL and boot.tries_left > 0)
-        if not waiting or (install.phase is Phase.TRIAL and install.reason is not None):
-            _write_down_revert(agent, install)
+        reason = install.reason or _why_not_running(agent, install.slot)
+        if reason is not None:
+            _write_down_revert(agent, install, reason)
             return Phase.REVERTED
+    if install.phase is Phase.REVERTED and running != install.slot and boot.state is SlotState.TRIAL:
+        loader.mark_bad(install.slot)
     if install.phase is Phase.CONFIRMED:
         _bar_fallback(agent)
     return install.phase
@@ -219,10 +221,21 @@ def _bar_fallback(agent: Agent) -> None:
         agent.bootloader.mark_bad(spare)
 
 
-def _write_down_revert(agent: Agent, install: Install) -> None:
+def _why_not_running(agent: Agent, slot: str) -> Reason | None:
+    """Say why the armed `slot` does not run, without a verdict of ours; None while its boot is still to
+    come.
+    """
+    boot = agent.bootloader.get_state(slot)
+    if boot.state is SlotState.TRIAL and not boot.tries_left:
+        return Reason.BOOT_FAILED
+    if boot.state is SlotState.BAD or agent.bootloader.get_primary() != slot:
+        # We tell the boot loader only after we have written down why: somebody else disarmed it.
+        return Reason.BOOT_LOADER
+    return None
+
+
+def _write_down_revert(agent: Agent, install: Install, reason: Reason) -> None:
     """The boot loader fell back: say so, and remember the release as one that failed here."""
-    agent.bootloader.mark_bad(install.slot)
-    reason = install.reason or Reason.BOOT_FAILED
     kind = {
         Reason.BOOT_FAILED: EventKind.FAILED,
         Reason.CONNECTIVITY_LOST: EventKind.UNREACHABLE,
@@ -233,26 +246,30 @@ def _write_down_revert(agent: Agent, install: Install) -> None:
     retry_at_s = None
     if reason is Reason.CONNECTIVITY_LOST:
         retry_at_s = agent.at_s() + min(LONGEST_RETRY_S, FIRST_RETRY_S << min(count - 1, 16))
+    detail = install.detail or reason.meaning
     with agent.store.change() as change:
-        change.move(Phase.REVERTED, reason=reason, detail=install.detail)
-        change.refuse(
-            Refusal(install.release, reason, install.detail, agent.at_s(), count, retry_at_s, by_policy=False)
-        )
+        change.move(Phase.REVERTED, reason=reason, detail=detail)
+        if reason is not Reason.BOOT_LOADER:
+            change.refuse(
+                Refusal(install.release, reason, detail, agent.at_s(), count, retry_at_s, by_policy=False)
+            )
         agent.say(
             change,
             Statement(
                 kind=kind,
                 release=install.release,
-                stage=Stage.BOOT if reason is Reason.BOOT_FAILED else Stage.HEALTH,
+                stage=Stage.BOOT if install.reason is None else Stage.HEALTH,
                 reason=reason,
-                expected="every health check passes",
-                found=install.detail or "the boot loader fell back by itself",
+                expected="a slot that starts and passes every health check",
+                found=detail,
                 version_before=manifest.version,
                 version_after="" if runs is None else runs.version,
                 downtime_s=_downtime(agent, install),
             ),
         )
-        agent.log(change, "reverted", release=install.release, reason=reason, detail=install.detail)
+        agent.log(change, "reverted", release=install.release, reason=reason, detail=detail)
+    # Ours is written first: a boot loader that was told first could not say why any more.
+    agent.bootloader.mark_bad(install.slot)
     _run_after(agent, install, HookStage.POST_REVERT)
 
 

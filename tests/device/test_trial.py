@@ -80,6 +80,35 @@ def test_after_a_boot_failure_the_boot_loader_is_told_too(device):
         assert agent.bootloader.get_primary() == "a"
 
 
+@pytest.mark.parametrize("how", ["factory state", "other primary"])
+def test_a_slot_that_someone_disarmed_is_reported_as_that_and_may_be_tried_again(device, how):
+    installed(device, GOOD)
+    if how == "factory state":
+        (device.path / "boot.json").unlink()
+    else:
+        with device.agent() as agent:
+            agent.bootloader.set_primary("a")
+    assert device.boot().phase is Phase.REVERTED
+    assert device.kinds() == ["baseline", "installed", "reverted"]
+    with device.store() as store:
+        assert store.install().reason is Reason.BOOT_LOADER
+    assert device.install().armed
+
+
+def test_a_cut_before_the_boot_loader_hears_of_the_revert_is_made_good(device):
+    installed(device, GOOD)
+    for _ in range(4):
+        device.power_on()
+    steps = CountingSteps()
+    with pytest.raises(PowerCut):
+        device.start(CountingSteps(cut_at=1))
+    assert device.phase is Phase.REVERTED
+    assert loader_state(device, "b") is SlotState.TRIAL
+    device.start(steps)
+    assert loader_state(device, "b") is SlotState.BAD
+    assert device.kinds() == ["baseline", "installed", "failed"]
+
+
 def test_a_verdict_that_a_cut_kept_from_the_boot_loader_is_carried_out_first(device):
     installed(device, BAD)
     device.power_on()
