@@ -29,7 +29,7 @@ def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None
     """V1: return the header that a quorum of the pinned validators sealed, at or above the root's first
     block.
 
-    Raises NotTrusted (header-quorum, note-unsupported, ledger-rollback).
+    Raises NotTrusted (header-quorum, wrong-chain, note-unsupported, ledger-rollback).
     """
     raw_header, trust = proof.header, _seal_trust(root.headers)
     if raw_header is None or trust is None:
@@ -51,7 +51,8 @@ def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None
             hint="the source may be lying or on another chain; ask another, or fetch newer trust roots",
         ) from error
     except ProtocolError as error:
-        raise refused(error, Reason.HEADER_QUORUM, "the header") from error
+        # Not sealed the way of the pinned network at all: most often the URL of another one.
+        raise refused(error, Reason.WRONG_CHAIN, "the header") from error
     first = root.ledger
     if header.number < first.from_block or header.timestamp < first.from_time:
         raise NotTrusted(

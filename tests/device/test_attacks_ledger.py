@@ -54,6 +54,19 @@ def test_a_forged_header_with_another_state_root_under_good_seals_is_refused():
     assert scene.refusal().reason is Reason.HEADER_QUORUM
 
 
+def test_a_header_of_a_chain_without_seals_is_of_a_wrong_chain():
+    scene = Scene()
+
+    def proof_of_stake(proof):
+        fields = rlp.decode_list(LedgerProof.decode(proof).header)
+        fields[7], fields[12] = b"", b"geth"
+        return altered(proof, header=rlp.encode(fields))
+
+    scene.ledger.tamper = proof_of_stake
+    error = scene.refusal()
+    assert (error.reason, error.check) == (Reason.WRONG_CHAIN, "V1")
+
+
 def test_old_validators_keys_seal_nothing_after_a_rotation():
     scene = Scene()
     repository = scene.repository
