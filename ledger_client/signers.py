@@ -96,7 +96,7 @@ def load_keystore(path: Path, *, password: str) -> Account:
         if "MAC mismatch" in str(error):
             raise KeyFileError(f"the password does not open {path}") from None
         raise KeyFileError(f"{path} is not a v3 keystore", got=type(error).__name__) from error
-    except (KeyError, TypeError, AttributeError, NotImplementedError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError) as error:
         raise KeyFileError(f"{path} is not a v3 keystore", got=type(error).__name__) from error
     return Account(address, str(path), key)
 

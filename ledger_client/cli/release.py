@@ -196,7 +196,7 @@ def check(app: App, folder: Path, facts_file: Path, channel: str | None, **optio
         decision = checking.check_publication(
             app.ledger, verified, facts, held=app.root, channel=channel, rollout=rollout
         )
-    steps = verified.steps + decision.steps
+    steps = sorted(verified.steps + decision.steps, key=lambda step: int(step.check.removeprefix("V")))
     document = {
         "release": "0x" + verified.release_id.hex(),
         "action": decision.action.value,
@@ -208,7 +208,7 @@ def check(app: App, folder: Path, facts_file: Path, channel: str | None, **optio
         ],
     }
     lines = [
-        f"{'ok  ' if s.ok else 'FAIL'} {s.check:<3} {s.what}: expected {s.expected}, found {s.found}"
+        f"{s.check:<3} {'ok  ' if s.ok else 'FAIL'} {s.what}: expected {s.expected}, found {s.found}"
         for s in steps
     ]
     lines.append(f"{decision.action.value}: {decision.reason.value} ({decision.reason.meaning})")

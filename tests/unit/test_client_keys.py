@@ -120,6 +120,14 @@ def test_what_is_no_keystore_is_refused(tmp_path: Path, content: str) -> None:
         load_keystore(private(tmp_path / "k.json", content), password="x")
 
 
+def test_a_keystore_with_impossible_numbers_is_refused(tmp_path: Path) -> None:
+    create_keystore(tmp_path / "account.json", password="right", iterations=2)
+    document = json.loads((tmp_path / "account.json").read_text())
+    document["crypto"]["kdfparams"]["r"] = 0
+    with pytest.raises(KeyFileError, match="is not a v3 keystore"):
+        load_keystore(private(tmp_path / "bent.json", json.dumps(document)), password="right")
+
+
 def test_a_password_file_must_be_private_and_say_something(tmp_path: Path) -> None:
     path = private(tmp_path / "password", "secret\nsecond line\n")
     assert read_password(path) == "secret"
