@@ -4,6 +4,7 @@ The pure checks live in `trusted_ledger`, `release` and `policy`; here is only w
 when one of them lies or is silent.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -128,7 +129,15 @@ def learn(
             if isinstance(proof, DeviceError):
                 raise proof
             ledger.update_header(proof)
-            view = ledger.read(query)
+            try:
+                view = ledger.read(query)
+            except NotTrusted as error:
+                if error.reason is not Reason.TRUST_ROOT_MISSING:
+                    raise
+                # Or the ledger lags behind a factory root whose ancestors we never saw.
+                ledger = _with_ancestors(facts, memory, source)
+                ledger.update_header(proof)
+                view = ledger.read(query)
         except DeviceError as error:
             error.with_steps(ledger.steps)
             refusals.append(Refusal(source.name, error))
@@ -245,6 +254,17 @@ def _walk_roots(
             refusals.append(Refusal(source.name, error))
         for signed in ledger.new_roots:
             memory.keep_root(signed)
+
+
+def _with_ancestors(facts: DeviceFacts, memory: Memory, source: LedgerSource) -> TrustedLedger:
+    """Start again with every root that `source` knows, those before our own included."""
+    ledger = _ledger(facts, memory)
+    # A refusal was noted when the newer roots were asked for; here it is the ledger's word that tells more.
+    with contextlib.suppress(DeviceError):
+        ledger.update_roots(source.trust_roots(after_version=0, ledger=ledger.root.ledger))
+    for signed in ledger.new_roots:
+        memory.keep_root(signed)
+    return ledger
 
 
 def _ledger(facts: DeviceFacts, memory: Memory) -> TrustedLedger:

@@ -7,6 +7,7 @@ from typing import Final
 from device_verifier.errors import NotTrusted
 from device_verifier.refusals import as_not_trusted, refused
 from ledger_protocol.content import dag_cbor
+from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError, TrustRootError
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot, verify_first, walk
@@ -42,6 +43,7 @@ class TrustedRoots:
             self._digests = {SignedTrustRoot.decode(trust_root).digest, *walked}
             self.scope = floor_scope(trust_root)
         self._signed = trust_root
+        self._before_first = self.root.previous
         self._accepted: list[bytes] = []
 
     @property
@@ -54,8 +56,8 @@ class TrustedRoots:
 
         Roots at or below the held version are passed over (a bundle carries every root since the first), and
         at most `MAX_ROOT_STEPS` are taken. An expired root may be walked over: only the newest is asked for
-        its expiry. Raises NotTrusted (bad-trust-root) for a root that claims to follow and does not; those
-        before it stay accepted.
+        its expiry. Offers that the held root descends from are noted, for `refuse_unseen`. Raises NotTrusted
+        (bad-trust-root) for a root that claims to follow and does not; those before it stay accepted.
         """
         offers = list(offered)
         refusal: TrustRootError | None = None
@@ -74,6 +76,7 @@ class TrustedRoots:
                 continue  # an envelope of our own document that is not rightly signed
         for signed in steps:
             self._hold(signed)
+        self._note_ancestors(offers)
         if refusal is not None:
             raise refused(refusal, Reason.BAD_TRUST_ROOT, "an offered trust root") from refusal
 
@@ -89,6 +92,21 @@ class TrustedRoots:
             if same and len(found) < MAX_OTHER_ENVELOPES:
                 found.append(offer)
         return found
+
+    def _note_ancestors(self, offers: Iterable[bytes]) -> None:
+        """Note the digests of the roots before the first held: each is named by the CID in the one after it.
+
+        A factory image may carry a newer root than the ledger names yet.
+        """
+        by_cid = {Cid.of(DAG_CBOR, offer): offer for offer in offers}
+        while self._before_first is not None and self._before_first in by_cid:
+            try:
+                envelope = SignedTrustRoot.decode(by_cid[self._before_first])
+                before = TrustRoot.decode(envelope.document).previous
+            except ProtocolError:
+                return
+            self._digests.add(envelope.digest)
+            self._before_first = before
 
     def _hold(self, signed: bytes) -> None:
         envelope = SignedTrustRoot.decode(signed)

@@ -103,9 +103,10 @@ class RpcLedger:
         signed: list[bytes] = []
         for version in sorted(found)[:MAX_ROOT_STEPS]:
             block = self._block(found[version])
-            if block is None:
+            if block is not None:
+                signed.append(block)
+            elif signed:
                 break  # what follows cannot be walked to without it
-            signed.append(block)
         return signed
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:

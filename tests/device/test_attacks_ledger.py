@@ -16,7 +16,7 @@ from ledger_protocol.report.reasons import Reason
 from tests.protocol_makers import vkey
 from tests.sim.repository import BLOCK_SECONDS, CODE_HASH, Repository, altered
 from tests.sim.scene import Scene
-from tests.sim.sources import MemoryLedger
+from tests.sim.sources import MemoryLedger, Notebook
 from tests.sim.validators import Validators
 from tests.sim.world import World
 
@@ -277,6 +277,29 @@ def test_a_trust_root_that_the_ledger_has_not_heard_of_yet_is_fine():
     scene.repository.seal()
     assert scene.installs(scene.release)
     assert scene.consult().learned.view.root.version == 2
+
+
+def test_a_factory_root_that_is_newer_than_the_ledgers_is_fine_when_its_ancestors_are_shown():
+    scene = Scene()
+    scene.repository.rotate_root()
+    third = scene.repository.rotate_root(announce=False)
+    scene.repository.seal()  # the ledger names version 2
+    scene.memory = Notebook(third)
+    assert scene.installs(scene.release)
+    scene.memory = Notebook(third)
+    scene.ledger.roots = []
+    assert scene.reason() is Reason.TRUST_ROOT_MISSING
+
+
+def test_an_ancestor_that_the_held_root_does_not_name_shows_nothing():
+    scene = Scene()
+    second = scene.repository.rotate_root()
+    other = Repository(seed=666)
+    scene.memory = Notebook(second)
+    scene.repository.announce_root(SignedTrustRoot.decode(other.factory_root).digest)
+    scene.repository.seal()
+    scene.ledger.roots = [other.factory_root, scene.repository.factory_root]
+    assert scene.reason() is Reason.TRUST_ROOT_MISSING
 
 
 def test_a_trust_root_signed_by_one_stolen_root_key_is_refused_and_the_ledger_authorises_nothing():
