@@ -38,8 +38,14 @@ STRUCTS: dict[str, tuple[tuple[str, str], ...]] = {
     "SetRollout": (("channel", "bytes32"), ("sequence", "uint32"), *_ROLLOUT_FIELDS, *_BINDING_FIELDS),
     "Resume": (("channel", "bytes32"), ("sequence", "uint32"), *_ROLLOUT_FIELDS, *_BINDING_FIELDS),
     "Revoke": (("release", "bytes32"), ("reason", "uint16"), ("mandatory", "bool"), ("deadline", "uint40")),
-    "AssignGroup": (("group", "uint24"), ("channel", "bytes32"), *_BINDING_FIELDS),
-    "PlaceDevices": (("devices", "address[]"), ("group", "uint24"), ("retired", "bool"), *_BINDING_FIELDS),
+    "AssignGroup": (("group", "uint24"), ("leaves", "bytes32"), ("channel", "bytes32"), *_BINDING_FIELDS),
+    "PlaceDevices": (
+        ("devices", "address[]"),
+        ("group", "uint24"),
+        ("channel", "bytes32"),
+        ("retired", "bool"),
+        *_BINDING_FIELDS,
+    ),
     "SetTrustRoot": (
         ("digest", "bytes32"),
         ("version", "uint32"),

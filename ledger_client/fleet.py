@@ -93,6 +93,7 @@ def place_act(ledger: Ledger, devices: Sequence[bytes], *, group: int, retired: 
         "PlaceDevices",
         devices=tuple(devices),
         group=group,
+        channel=channel,
         retired=retired,
         epoch=ledger.word(channel).epoch,
         deadline=deadline,

@@ -14,10 +14,10 @@ uses: governance
 uses: releases
 
 _ASSIGN_GROUP_TYPE: constant(bytes32) = keccak256(
-    "AssignGroup(uint24 group,bytes32 channel,uint24 epoch,uint40 deadline)"
+    "AssignGroup(uint24 group,bytes32 leaves,bytes32 channel,uint24 epoch,uint40 deadline)"
 )
 _PLACE_DEVICES_TYPE: constant(bytes32) = keccak256(
-    "PlaceDevices(address[] devices,uint24 group,bool retired,uint24 epoch,uint40 deadline)"
+    "PlaceDevices(address[] devices,uint24 group,bytes32 channel,bool retired,uint24 epoch,uint40 deadline)"
 )
 
 interface Journal:
@@ -93,13 +93,14 @@ def assign_group(
     """
     if channel == empty(bytes32):
         refuse._no("fwledger: zero channel or release")
-    spending: bytes32 = releases.channel_of[convert(group, uint256)]
-    if spending == empty(bytes32):
+    leaves: bytes32 = releases.channel_of[convert(group, uint256)]
+    spending: bytes32 = leaves
+    if leaves == empty(bytes32):
         spending = channel
     word: uint256 = releases.word[spending]
     epoch: uint256 = releases._epoch(word)
     digest: bytes32 = governance._act(
-        keccak256(abi_encode(_ASSIGN_GROUP_TYPE, group, channel, epoch, deadline)),
+        keccak256(abi_encode(_ASSIGN_GROUP_TYPE, group, leaves, channel, epoch, deadline)),
         governance.PUBLISHER,
         convert(deadline, uint256),
         len(approvals),
@@ -141,7 +142,16 @@ def place_devices(
     epoch: uint256 = releases._epoch(word)
     digest: bytes32 = governance._act(
         keccak256(
-            abi_encode(_PLACE_DEVICES_TYPE, keccak256(slice(abi_encode(devices), 64, unsafe_mul(32, len(devices)))), group, retired, epoch, deadline)
+            abi_encode(
+                _PLACE_DEVICES_TYPE,
+                # An array is hashed without the offset and length that abi_encode puts before it.
+                keccak256(slice(abi_encode(devices), 64, unsafe_mul(32, len(devices)))),
+                group,
+                channel,
+                retired,
+                epoch,
+                deadline,
+            )
         ),
         governance.PUBLISHER,
         convert(deadline, uint256),

@@ -48,7 +48,14 @@ def create(app: App, name: str, group: int, **options: Any) -> None:
 
     def plan(deadline: int, _: Rollout | None) -> Act:
         epoch = app.ledger.word(current or target).epoch
-        return app.ledger.new_act("AssignGroup", group=group, channel=target, epoch=epoch, deadline=deadline)
+        return app.ledger.new_act(
+            "AssignGroup",
+            group=group,
+            leaves=current or bytes(32),
+            channel=target,
+            epoch=epoch,
+            deadline=deadline,
+        )
 
     if settle(app, plan, **options) is None:
         app.emit("channel-create", *approval_document(app, options["approve_only"]))

@@ -85,3 +85,10 @@ class StampRangeError(RevertedError):
 
     reason = "stamp out of range"
     advice = "this kind of event is anchored, or this is a defect of the sender"
+
+
+class AnchorSizeError(RevertedError):
+    """An anchor commits to no leaf, or to more than a tree may have."""
+
+    reason = "an anchor has 1 to 4096 leaves"
+    advice = "split the batch into several anchors"

@@ -52,6 +52,13 @@ class NotGuardianError(RevertedError):
     advice = "use a guardian's account, or gather publishers' approvals"
 
 
+class NotGatewayError(RevertedError):
+    """The paying account is no gateway."""
+
+    reason = "caller is no gateway"
+    advice = "governors name gateways"
+
+
 class NotOperatorError(RevertedError):
     """The paying account is no operator."""
 

@@ -128,8 +128,8 @@ TYPES = {
     "SetRollout": f"bytes32 channel,uint32 sequence,{_CURVE_FIELDS},uint24 epoch,uint40 deadline",
     "Resume": f"bytes32 channel,uint32 sequence,{_CURVE_FIELDS},uint24 epoch,uint40 deadline",
     "Revoke": "bytes32 release,uint16 reason,bool mandatory,uint40 deadline",
-    "AssignGroup": "uint24 group,bytes32 channel,uint24 epoch,uint40 deadline",
-    "PlaceDevices": "address[] devices,uint24 group,bool retired,uint24 epoch,uint40 deadline",
+    "AssignGroup": "uint24 group,bytes32 leaves,bytes32 channel,uint24 epoch,uint40 deadline",
+    "PlaceDevices": "address[] devices,uint24 group,bytes32 channel,bool retired,uint24 epoch,uint40 deadline",
     "SetTrustRoot": "bytes32 digest,uint32 version,bytes32 envelope,uint40 deadline",
     "AnnounceTrustRoot": "bytes32 digest,uint32 version,bytes32 envelope,uint32 epoch,uint40 deadline",
     "SetMember": "address account,uint8 roles,uint32 epoch,uint40 deadline",
@@ -418,6 +418,7 @@ class World:
         deadline = self.deadline()
         message = {
             "group": group,
+            "leaves": held,
             "channel": channel,
             "epoch": self.epoch(spending) if epoch is None else epoch,
             "deadline": deadline,
@@ -438,6 +439,7 @@ class World:
         message = {
             "devices": ["0x" + d.hex() for d in devices],
             "group": group,
+            "channel": channel,
             "retired": retired,
             "epoch": self.epoch(channel) if epoch is None else epoch,
             "deadline": deadline,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger_protocol.ledger.contract_state import DeviceWord
-from tests.contract.actors import BASELINE, Device, World, digest, refused
+from tests.contract.actors import ALL_AT_ONCE, BASELINE, Device, World, digest, refused
 
 STABLE, BETA = digest("stable"), digest("beta")
 RELEASE = digest("release")
@@ -47,6 +47,31 @@ def test_a_moved_group_spends_the_epoch_of_the_channel_that_it_leaves(ready):
     ready.act("assign_group", ready.group_args(1, BETA))
     assert (ready.epoch(STABLE), ready.epoch(BETA)) == (before[0] + 1, before[1])
     assert ready.view(ready.ledger, "channel_of", 1) == BETA
+
+
+def test_an_approval_to_move_a_group_dies_when_the_group_moves_elsewhere(ready):
+    """Two channels may stand at the same epoch: the approval names the one that the group leaves."""
+    third = digest("third")
+    ready.publish(third, RELEASE, sequence=1)
+    while ready.epoch(BETA) < ready.epoch(STABLE):
+        ready.act("set_rollout", ready.rollout_args("SetRollout", BETA, ALL_AT_ONCE))
+    held = ready.group_args(1, third)
+    ready.act("assign_group", ready.group_args(1, BETA))
+    assert ready.epoch(BETA) == ready.epoch(STABLE) - 1, "what the held approval binds"
+    refused(ready.send(ready.anyone, ready.ledger, "assign_group", *held), "signer lacks the role")
+
+
+def test_a_used_approval_to_place_devices_dies_though_the_group_moves_to_a_channel_at_its_epoch(ready):
+    device = Device(1, ready.journal.address)
+    ready.enrol(device)
+    while ready.epoch(BETA) < ready.epoch(STABLE):
+        ready.act("set_rollout", ready.rollout_args("SetRollout", BETA, ALL_AT_ONCE))
+    used = ready.place_args([device.address], 1, retired=True)
+    ready.act("place_devices", used)
+    ready.act("place_devices", ready.place_args([device.address], 1, retired=False))
+    ready.act("assign_group", ready.group_args(1, BETA))
+    assert ready.epoch(BETA) == ready.epoch(STABLE) - 3, "what the used approval bound"
+    refused(ready.send(ready.anyone, ready.ledger, "place_devices", *used), "signer lacks the role")
 
 
 def test_a_group_can_join_a_channel_before_its_first_release(world):

@@ -88,7 +88,12 @@ class Lab:
     def assign_group(self) -> None:
         """Let the lab's group of devices follow the lab's channel."""
         act = self.ledger.new_act(
-            "AssignGroup", group=GROUP, channel=self.channel, epoch=0, deadline=self.app.deadline()
+            "AssignGroup",
+            group=GROUP,
+            leaves=bytes(32),
+            channel=self.channel,
+            epoch=0,
+            deadline=self.app.deadline(),
         )
         self.assigned = carry_out(self.ledger, act, [], account=self.app.account)
         self.app.send(self.assigned)
