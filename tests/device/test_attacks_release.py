@@ -13,7 +13,7 @@ from device_verifier.release import verify_release
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.content.dag_cbor import encode
 from ledger_protocol.release.envelope import Envelope
-from ledger_protocol.release.manifest import MinFrom
+from ledger_protocol.release.manifest import MinFrom, release_id
 from ledger_protocol.release.signing import MANIFEST_TYPE, TRUST_ROOT_TYPE, Signature, sign
 from ledger_protocol.report.reasons import Reason
 from tests.sim.repository import OPERATOR, Release, Repository, payload
@@ -303,3 +303,24 @@ def test_an_approval_replayed_for_another_release_does_not_count():
     scene.repository.approve(scene.release.id)
     published(scene, scene.repository.build(11))
     assert scene.reason() is Reason.NOT_APPROVED
+
+
+@pytest.mark.parametrize("block", [b"", b"\xa0", b"hello", encode({"schema": "fwledger/manifest/2"})])
+def test_a_signed_block_that_is_no_manifest_of_ours_is_refused(block):
+    repository = Scene().repository
+    with pytest.raises(NotTrusted) as caught:
+        verify_release(
+            repository.envelope(block, repository.release_keys),
+            block,
+            head=release_id(block),
+            root=repository.root,
+        )
+    assert caught.value.reason is Reason.BAD_MANIFEST
+
+
+@pytest.mark.parametrize("envelope", [b"", b"\xa0", b"hello", bytes(9_000)])
+def test_what_is_no_envelope_is_refused(envelope):
+    scene = Scene()
+    with pytest.raises(NotTrusted) as caught:
+        verify_release(envelope, scene.release.block, head=scene.release.id, root=scene.repository.root)
+    assert caught.value.reason is Reason.BAD_MANIFEST

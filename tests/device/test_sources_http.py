@@ -1,6 +1,8 @@
 """Sources over HTTP, against servers that hang, drip, flood, cut off and lie."""
 
+import base64
 import json
+import re
 import threading
 import time
 from importlib.resources import files
@@ -20,11 +22,13 @@ from device_verifier.sources.slot import SlotChunks
 from ledger_protocol.content.cid import DAG_CBOR, RAW, Cid
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import contract_state as state
+from ledger_protocol.ledger import rlp
 from ledger_protocol.report.reasons import Reason
 from tests.sim.repository import DEVICE, OPERATOR
 from tests.sim.scene import Scene
 from tests.sim.servers import Gateway, Node, Relay, http_server, raw_server
 from tests.sim.sources import MemoryBlocks, Notebook
+from tests.sim.validators import header_fields
 
 QUICK = HttpLimits(connect_s=1, stall_s=0.2, total_s=0.5, min_rate_bytes_s=1_000, grace_s=0.1)
 BLOCK = b"a block"
@@ -140,16 +144,15 @@ def test_connections_are_kept_alive_and_a_closed_one_is_opened_again():
 
 
 def test_credentials_in_a_url_are_sent_and_never_shown():
-    seen = []
-
-    def answer(connection, _over):
-        connection.sendall(b"HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n")
-
-    with raw_server(lambda c, o: seen.append(1) or answer(c, o)) as url:
-        client = HttpClient(url.replace("://", "://user:hunter2@"), limits=QUICK)
-        assert "hunter2" not in client.name
-        client.get("/", max_bytes=10)
-    assert seen
+    requests: list[bytes] = []
+    refusal = b"HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n"
+    with raw_server(lambda c, _: c.sendall(refusal), seen=requests) as url:
+        for userinfo in ("user:hunter%202@", "user@", ""):
+            client = HttpClient(url.replace("://", "://" + userinfo), limits=QUICK)
+            assert "hunter" not in client.name
+            client.get("/", max_bytes=10)
+    sent = [re.search(rb"Authorization: Basic (\S+)", request) for request in requests]
+    assert [found and base64.b64decode(found[1]) for found in sent] == [b"user:hunter 2", b"user:", None]
     with pytest.raises(UsageError) as caught:
         HttpClient("ftp://user:hunter2@example.org")
     assert "hunter2" not in str(caught.value)
@@ -240,6 +243,61 @@ def test_a_header_is_put_together_where_the_node_has_no_debug_api(scene):
         scene.ledgers = [RpcLedger(url)]
         assert scene.installs(scene.release)
     assert "eth_getBlockByNumber" in node.calls
+
+
+@pytest.mark.parametrize("extra", range(6))
+def test_a_header_of_every_fork_is_put_together_as_it_was(extra):
+    later = [bytes(32), b"\x05", b"", b"\x01" * 32, b"\x02" * 32]  # Shanghai's, Cancun's three, Prague's
+    fields = [*header_fields(base_fee=7), *later[:extra]]
+    names = [
+        "parentHash",
+        "sha3Uncles",
+        "miner",
+        "stateRoot",
+        "transactionsRoot",
+        "receiptsRoot",
+        "logsBloom",
+        "difficulty",
+        "number",
+        "gasLimit",
+        "gasUsed",
+        "timestamp",
+        "extraData",
+        "mixHash",
+        "nonce",
+        "baseFeePerGas",
+        "withdrawalsRoot",
+        "blobGasUsed",
+        "excessBlobGas",
+        "parentBeaconBlockRoot",
+        "requestsHash",
+    ]
+    numbers = {
+        "difficulty",
+        "number",
+        "gasLimit",
+        "gasUsed",
+        "timestamp",
+        "baseFeePerGas",
+        "blobGasUsed",
+        "excessBlobGas",
+    }
+    block = {
+        name: hex(int.from_bytes(value, "big")) if name in numbers else "0x" + value.hex()
+        for name, value in zip(names, fields, strict=False)
+    }
+    answers = {"eth_getBlockByNumber": block}
+    with http_server(
+        lambda _method, _path, body: (
+            200,
+            json.dumps(
+                {"result": answers[json.loads(body)["method"]]}
+                if json.loads(body)["method"] in answers
+                else {"error": "no such method"}
+            ).encode(),
+        )
+    ) as url:
+        assert RpcLedger(url)._newest() == (rlp.encode(fields), 100)
 
 
 def test_logs_are_asked_for_in_windows_where_the_node_refuses_a_wide_range(scene):

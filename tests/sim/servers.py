@@ -23,15 +23,22 @@ _SCALARS = {"difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFee
 
 
 @contextmanager
-def raw_server(script: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
-    """Run `script(connection, over)` for each connection; `over` is set when the test has ended. Yields the URL."""
+def raw_server(
+    script: Callable[[socket.socket, threading.Event], object], *, seen: list[bytes] | None = None
+) -> Iterator[str]:
+    """Run `script(connection, over)` for each connection; `over` is set when the test has ended. Yields the URL.
+
+    `seen` collects the first bytes that each client sends.
+    """
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection: socket.socket) -> None:
         with connection:
             try:
-                connection.recv(65_536)
+                request = connection.recv(65_536)
+                if seen is not None:
+                    seen.append(request)
                 script(connection, over)
             except OSError:
                 pass  # the client hung up on us, as it should
