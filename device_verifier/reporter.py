@@ -56,7 +56,8 @@ class Reporter:
         self._store = store
         self._identity = identity
         self._ledger = ledger
-        self._journal = f"{ledger.chain_id}:0x{ledger.journal.hex()}"
+        # A new key begins a chain of its own, and so does a new journal.
+        self._journal = f"{ledger.chain_id}:0x{ledger.journal.hex()}:0x{identity.address.hex()}"
 
     def pending(self) -> int:
         """Return how many events the journal is not proven to hold."""

@@ -142,7 +142,7 @@ class Store:
     # --- reports ---
 
     def event_chain(self, journal: str) -> EventChain:
-        """Return where this device's events in `journal` end (sequence 0 and zeros before the first)."""
+        """Return where the chain of events named `journal` ends (sequence 0 and zeros before the first)."""
         row = self._row("SELECT sequence, link FROM event_chain WHERE journal = ?", journal)
         return EventChain(0, _NO_EVENT) if row is None else EventChain(*row)
 
@@ -155,9 +155,10 @@ class Store:
         )
         return [QueuedEvent(*row) for row in rows]
 
-    def count_events(self) -> int:
-        """Return how many events are queued, for whatever journal."""
-        return int(self._rows("SELECT count(*) FROM event")[0][0])
+    def count_events(self, device: bytes) -> int:
+        """Return how many events of the device address are queued, for whatever journal."""
+        rows = self._rows("SELECT count(*) FROM event WHERE journal LIKE ?", f"%:0x{device.hex()}")
+        return int(rows[0][0])
 
     def log(self, limit: int) -> list[LogLine]:
         """Return the newest `limit` lines of history, oldest first."""
@@ -394,5 +395,5 @@ def _as_slot_failure(path: Path) -> Generator[None]:
             reason=Reason.STATE_DAMAGED,
             expected="a directory that the agent may write",
             got=error.strerror or str(error),
-            hint="create the state directory (mode 0700), owned by the agent's user",
+            hint="run `fwledger-device enrol` once; the state directory belongs to the agent's user",
         ) from error

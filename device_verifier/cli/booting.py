@@ -91,7 +91,7 @@ def _start(config: DeviceConfig, progress: Progress) -> tuple[Phase, Trial]:
         before = agent.store.phase()
         sources = _sources(config)
         answer = trial.examine(agent, ledgers=sources.ledgers, blocks=sources.blocks)
-        if agent.store.count_events():
+        if agent.store.count_events(agent.identity.address):
             report_if_possible(agent)
         return before, answer
 

@@ -62,12 +62,12 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
             "security_version": None if held is None else held.security_version,
         }
     floor, install = store.floor(), store.install()
-    last_check = store.note(LAST_CHECK)
+    last_check, address = store.note(LAST_CHECK), _address(config)
     return {
         "schema": "fwledger/device-status/1",
         "compatible": config.compatible,
         "hw_revision": config.hw_revision,
-        "address": _address(config),
+        "address": None if address is None else "0x" + address.hex(),
         "phase": store.phase().value,
         "running": loader.running(),
         "primary": loader.get_primary(),
@@ -87,7 +87,7 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
             "detail": install.detail,
         },
         "last_check": None if last_check is None else json.loads(last_check),
-        "pending_events": store.count_events(),
+        "pending_events": 0 if address is None else store.count_events(address),
         "refusals": [
             {
                 "release": "0x" + refusal.release.hex(),
@@ -106,8 +106,9 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
 def _lines(document: dict[str, Any]) -> list[str]:
     slots = document["slots"]
     running, primary = document["running"], document["primary"]
+    address = document["address"] or "without a key"
     lines = [
-        f"device   {document['address']} ({document['compatible']}, {document['hw_revision']})",
+        f"device   {address} ({document['compatible']}, {document['hw_revision']})",
         f"state    {document['phase']}, slot {running} runs, slot {primary} boots next",
     ]
     for name, slot in slots.items():
@@ -142,9 +143,9 @@ def _detailed(document: dict[str, Any], history: list[LogLine]) -> list[str]:
     return [*lines, "history:", *("  " + _readable(line) for line in history)]
 
 
-def _address(config: DeviceConfig) -> str | None:
+def _address(config: DeviceConfig) -> bytes | None:
     try:
-        return "0x" + load_identity(config.device_key).address.hex()
+        return load_identity(config.device_key).address
     except DeviceError:
         return None
 

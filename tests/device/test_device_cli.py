@@ -275,6 +275,22 @@ def test_a_foreign_head_stops_the_reports_and_keeps_them(site):
     assert len(site.device.events()) == 2
 
 
+def test_a_new_key_begins_a_history_of_its_own(site, tmp_path):
+    site.device.release(images=GOOD)
+    site.relay.status = 500
+    site("install")
+    old = site.device.address
+    site.device.config.device_key.rename(tmp_path / "old.key")
+    assert site("status")[1].startswith("device   without a key")
+    assert site("enrol", "--output", str(tmp_path / "device.request"))[0] == 0
+    site.repository.enrol(site.device.address)
+    site.repository.seal()
+    site.relay.status = 200
+    assert site.device.address != old
+    assert site("report")[:2] == (0, "1 events proven to be on the ledger, 0 pending\n")
+    assert site.json("status")[1]["pending_events"] == 0
+
+
 def test_a_wiped_state_file_goes_on_from_the_journals_word(site):
     site.device.release(images=GOOD)
     site("install")

@@ -210,6 +210,6 @@ def test_the_queue_survives_a_restart(tmp_path, identity):
         reporter = reporter_of(store, identity)
         say(store, reporter)
         assert [event.sequence for event in events(reporter)] == [1, 2]
-        assert store.event_chain("1337:0x" + "22" * 20) == EventChain(
+        assert store.event_chain(f"1337:0x{'22' * 20}:0x{identity.address.hex()}") == EventChain(
             2, word_of(events(reporter)[1]).previous
         )

@@ -17,7 +17,6 @@ from device_verifier.updater import Sources
 from ledger_protocol.bundle import write_bundle
 from ledger_protocol.ledger.contract_state import DeviceWord, device_key
 from ledger_protocol.report.event import chain_link, event_digest
-from ledger_protocol.report.receipts import Receipts
 from tests.sim.repository import CHAIN_ID, JOURNAL, Repository
 from tests.sim.sources import MemoryBlocks, MemoryLedger
 
@@ -137,13 +136,9 @@ class SimDevice:
 
     def events(self):
         """The queued events, signatures checked."""
-        with self.store() as store:
-            items = [
-                Receipts.decode(e.receipts).items[0] for e in store.events(f"{CHAIN_ID}:0x{JOURNAL.hex()}")
-            ]
-        if not items:
-            return []
         with self.agent() as agent:
+            if not agent.reporter().pending():
+                return []
             return [s.event for s in agent.reporter().receipts().verify(chain_id=CHAIN_ID, journal=JOURNAL)]
 
     def kinds(self):
