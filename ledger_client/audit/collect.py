@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ledger_client.audit.evidence import Evidence
 from ledger_client.errors import NodeRefusedError
 from ledger_client.proofs import block_receipt_proof, ledger_proof
-from ledger_protocol.ledger import contract_state
+from ledger_protocol.errors import LimitError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ledger_client.network import Network
     from ledger_protocol.ledger.proof import LedgerProof
@@ -23,33 +23,39 @@ if TYPE_CHECKING:
 _BLOCKS_PER_QUERY = 5_000
 
 
+# Words asked for in one proof at first; a proof that grows over the protocol's bounds is asked for in halves.
+_WORDS_PER_PROOF = 64
+
+
 @dataclass(frozen=True, slots=True)
 class StateEvidence:
-    """Unverified: a ledger proof at block `number` over the words of the ledger, and of the devices in the
-    journal.
-    """
+    """Unverified: a ledger proof at block `number` over some words of the ledger, of the journal, or both."""
 
     number: int
     proof: LedgerProof
 
 
 def collect(
-    network: Network, ledger: LedgerRef, *, to_block: int, progress: Callable[[int, int], None] | None = None
+    network: Network,
+    ledger: LedgerRef,
+    *,
+    from_block: int,
+    to_block: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Evidence]:
-    """Give evidence for every receipt in which the pair logged something, oldest first, up to `to_block`.
+    """Give evidence for every receipt in which the pair logged something, oldest first, both ends included.
 
     `progress` is told blocks done and blocks in all. Raises UnreachableError, NodeRefusedError.
     """
-    first = ledger.from_block
-    for start in range(first, to_block + 1, _BLOCKS_PER_QUERY):
+    for start in range(from_block, to_block + 1, _BLOCKS_PER_QUERY):
         end = min(start + _BLOCKS_PER_QUERY - 1, to_block)
         places = sorted(set(_places(network, ledger, start, end)))
         for block, index in places:
             yield _evidence(network, block, index)
             if progress is not None:
-                progress(block - first + 1, to_block - first + 1)
+                progress(block - from_block + 1, to_block - from_block + 1)
     if progress is not None:
-        progress(to_block - first + 1, to_block - first + 1)
+        progress(to_block - from_block + 1, to_block - from_block + 1)
 
 
 def collect_state(
@@ -57,28 +63,47 @@ def collect_state(
     ledger: LedgerRef,
     *,
     number: int,
-    channels: Iterable[bytes],
-    groups: Iterable[int],
-    releases: Iterable[bytes],
-    device: bytes | None,
-) -> StateEvidence:
-    """Give a proof of what the contracts' words say at a block: for the channels, groups and releases, and
-    a device.
+    ledger_keys: Sequence[bytes],
+    device_keys: Sequence[bytes],
+) -> Iterator[StateEvidence]:
+    """Give proofs of what the contracts' words say at a block, as many as the protocol's bounds ask for.
+
+    Raises UnreachableError, NodeRefusedError.
     """
-    keys = [contract_state.trust_root_key()]
-    for channel in channels:
-        keys += [contract_state.head_key(channel), contract_state.word_key(channel)]
-    keys += [contract_state.channel_of_key(group) for group in groups]
-    keys += [contract_state.revoked_key(release) for release in releases]
+    for keys in _batches(ledger_keys):
+        yield from _state(network, ledger, number, keys, ())
+    for keys in _batches(device_keys):
+        yield from _state(network, ledger, number, (), keys)
+
+
+def _batches(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), _WORDS_PER_PROOF):
+        yield keys[start : start + _WORDS_PER_PROOF]
+
+
+def _state(
+    network: Network, ledger: LedgerRef, number: int, keys: Sequence[bytes], device_keys: Sequence[bytes]
+) -> Iterator[StateEvidence]:
     proof = ledger_proof(
         network,
         ledger=ledger.address,
         keys=keys,
         journal=ledger.journal,
-        journal_keys=() if device is None else [contract_state.device_key(device)],
+        journal_keys=device_keys,
         block=number,
     )
-    return StateEvidence(number, proof)
+    try:
+        proof.encode()
+    except LimitError as error:
+        half = len(keys) // 2, len(device_keys) // 2
+        if half == (0, 0):
+            raise NodeRefusedError(f"the node's eth_getProof makes no proof: {error}") from error
+        yield from _state(network, ledger, number, keys[: half[0]], device_keys[: half[1]])
+        yield from _state(network, ledger, number, keys[half[0] :], device_keys[half[1] :])
+        return
+    except ProtocolError as error:
+        raise NodeRefusedError(f"the node's eth_getProof makes no proof: {error}") from error
+    yield StateEvidence(number, proof)
 
 
 def _places(network: Network, ledger: LedgerRef, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -11,15 +11,16 @@ believes them.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ledger_client.audit.collect import StateEvidence
 from ledger_client.audit.evidence import Evidence
 from ledger_client.audit.statements import Act, DeviceEvent
-from ledger_protocol.errors import LimitError, MalformedError
+from ledger_client.json_text import parse_json
+from ledger_protocol.errors import LimitError, MalformedError, ProtocolError
 from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.ledger.receipt_proof import ReceiptProof
-from ledger_protocol.limits import MAX_PROOF_BYTES, MAX_RECEIPT_PROOF_BYTES
+from ledger_protocol.limits import MAX_PROOF_BYTES, MAX_RECEIPT_PROOF_BYTES, MAX_U64
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,35 +46,43 @@ def receipt_line(evidence: Evidence, told: Iterable[Statement]) -> str:
     )
 
 
-def state_line(state: StateEvidence, *, device: bytes | None) -> str:
-    """Give the line of a state proof: of the ledger's words, or of a device's."""
-    return _line(
-        {
-            "schema": STATE_SCHEMA,
-            "block": state.number,
-            "device": None if device is None else "0x" + device.hex(),
-            "proof": state.proof.encode().hex(),
-        }
-    )
+def state_line(state: StateEvidence) -> str:
+    """Give the line of a proof of words at the end."""
+    return _line({"schema": STATE_SCHEMA, "block": state.number, "proof": state.proof.encode().hex()})
 
 
-def read_lines(lines: Iterable[str]) -> Iterator[Evidence | tuple[StateEvidence, bytes | None]]:
-    """Give the evidence of an export: receipts, and states with the device that they are about.
+def read_lines(lines: Iterable[bytes]) -> Iterator[Evidence | StateEvidence]:
+    """Give the evidence of an export: receipts, then states. Empty lines are passed over.
 
-    Raises MalformedError or LimitError, naming the line.
+    Each of `lines` may be cut after MAX_LINE_BYTES + 1 bytes (`bounded_lines`). Raises MalformedError or
+    LimitError, naming the line.
     """
     for number, line in enumerate(lines, start=1):
         if len(line) > MAX_LINE_BYTES:
-            raise LimitError(f"line {number}: too long", expected=f"at most {MAX_LINE_BYTES}", got=len(line))
+            raise LimitError(
+                f"line {number}: too long", expected=f"at most {MAX_LINE_BYTES} bytes", got="more"
+            )
+        if not line.strip():
+            continue
         try:
-            document = json.loads(line)
-            yield _evidence(document)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            piece = _evidence(parse_json(line))
+        except LimitError as error:
+            raise LimitError(f"line {number}: {error}") from error
+        except ProtocolError as error:
+            raise MalformedError(f"line {number}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedError(
                 f"line {number}: not a line of an export",
                 expected=f"{RECEIPT_SCHEMA} or {STATE_SCHEMA}",
                 got=error,
+                hint="is the file whole? `fwledger audit export` makes a new one",
             ) from error
+        yield piece
+
+
+def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Give a file's lines, none longer than MAX_LINE_BYTES + 1 bytes, whatever the file holds."""
+    return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
 def statement_json(statement: Statement) -> dict[str, Any]:
@@ -102,14 +111,15 @@ def _event_json(event: DeviceEvent) -> dict[str, Any]:
     }
 
 
-def _evidence(document: dict[str, Any]) -> Evidence | tuple[StateEvidence, bytes | None]:
+def _evidence(document: dict[str, Any]) -> Evidence | StateEvidence:
     if document["schema"] == RECEIPT_SCHEMA:
         proof = ReceiptProof.decode(bytes.fromhex(document["proof"]))
         return Evidence(proof, bytes.fromhex(document["calldata"]))
     if document["schema"] == STATE_SCHEMA:
-        device = document["device"]
-        state = StateEvidence(int(document["block"]), LedgerProof.decode(bytes.fromhex(document["proof"])))
-        return state, None if device is None else bytes.fromhex(device.removeprefix("0x"))
+        number = document["block"]
+        if type(number) is not int or not 0 <= number <= MAX_U64:
+            raise ValueError(f"block {str(number)[:40]}")
+        return StateEvidence(number, LedgerProof.decode(bytes.fromhex(document["proof"])))
     raise ValueError(str(document["schema"])[:80])
 
 

@@ -1,63 +1,39 @@
 """Re-proves a whole history and names what does not hold and what is missing.
 
 Evidence shows that each statement was logged. That nothing was left out is shown from the other side: a
-device's
-word, proved at the newest block, ends the chain of its events, and a channel's word is what the last act on
-it set.
+device's word, proved at the end, ends the chain of its events, and the ledger's words are what the last acts
+set (`closing`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ledger_client.audit.closing import compare_devices, compare_ledger
 from ledger_client.audit.evidence import Evidence, prove
-from ledger_client.audit.signatures import recovered, signatures_in
+from ledger_client.audit.findings import Finding, Verdict
+from ledger_client.audit.signatures import Carried, carried_in, recovered
 from ledger_client.audit.statements import Act, DeviceEvent, Statement, statements
+from ledger_client.audit.told import DeviceTold, Told
 from ledger_client.errors import ClientError
-from ledger_protocol.errors import ProtocolError
-from ledger_protocol.ledger import contract_state
-from ledger_protocol.ledger.contract_state import ChannelWord, DeviceWord
-from ledger_protocol.ledger.proof import verify_words
+from ledger_protocol.errors import ProofError, ProtocolError
+from ledger_protocol.ledger.merkle_patricia import NodeSet
+from ledger_protocol.ledger.proof import prove_account, prove_word
 from ledger_protocol.report.event import NO_PREVIOUS, UpdateEvent, chain_link, event_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ledger_client.audit.collect import StateEvidence
-    from ledger_client.audit.trust import TrustHistory
-
-
-class Verdict(StrEnum):
-    """What a check found."""
-
-    PROVED = "proved"
-    GAP = "gap"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's outcome: `where` it was made, `what` it says in one line."""
-
-    verdict: Verdict
-    where: str
-    what: str
-
-
-@dataclass(slots=True)
-class _Chain:
-    """How far a device's event chain has been followed."""
-
-    sequence: int = 0
-    previous: bytes = NO_PREVIOUS
+    from ledger_client.audit.trust import Era, TrustHistory
+    from ledger_protocol.ledger.header import Header
 
 
 @dataclass(slots=True)
 class History:
-    """A history as it is being proved: give it all evidence in the ledger's order, then the state at the
-    end.
+    """A history as it is being proved: give it all evidence in the ledger's order and the states at the end,
+    then `finish` it.
     """
 
     trust: TrustHistory
@@ -65,55 +41,65 @@ class History:
     findings: list[Finding] = field(default_factory=list)
     last_block: int = 0
     last_time: int = 0
-    _chains: dict[bytes, _Chain] = field(default_factory=dict)
-    _words: dict[bytes, int] = field(default_factory=dict)
-    _heads: dict[bytes, bytes] = field(default_factory=dict)
-    _groups: dict[int, bytes] = field(default_factory=dict)
-    _revoked: dict[bytes, bool] = field(default_factory=dict)
+    _last_place: tuple[int, int] = (-1, -1)
+    _told: dict[Era, Told] = field(default_factory=dict)
+    _states: dict[Era, list[StateEvidence]] = field(default_factory=dict)
 
     def add(self, evidence: Evidence) -> tuple[Statement, ...]:
         """Prove one receipt and take its statements in; a finding says how that went."""
         try:
             proven = prove(evidence, trust=self.trust)
-            found = statements(proven, ledger=self.trust.root_for(proven.block).ledger)
+            era = self.trust.era_of(proven.block)
+            found = statements(proven, ledger=era.ledger)
         except (ProtocolError, ClientError) as error:
             self._note(Verdict.WRONG, _place_of(evidence), str(error))
             return ()
-        signatures = signatures_in(proven.calldata)
-        events = [statement for statement in found if isinstance(statement, DeviceEvent)]
-        for act in found:
-            if isinstance(act, Act):
-                self._follow_act(act)
-                self._note(Verdict.PROVED, _where(act), f"{act.name}: seals and receipt")
-        for event in events:
-            self._follow_event(event, signatures)
+        place = (proven.block, proven.index)
+        if place <= self._last_place:
+            what = "repeated" if place == self._last_place else "not in the ledger's order"
+            self._note(Verdict.WRONG, _place_of(evidence), f"this receipt is {what}, and was left aside")
+            return ()
+        self._last_place = place
+        told = self.told(era)
+        told.last_block = proven.block
+        carried = carried_in(proven.calldata)
+        for statement in found:
+            if isinstance(statement, Act):
+                if missing := told.follow(statement):
+                    self._note(Verdict.GAP, _where(statement), missing)
+                self._note(Verdict.PROVED, _where(statement), f"{statement.name}: seals and receipt")
+            else:
+                self._follow_event(statement, told, carried)
         self.statements.extend(found)
         return found
 
-    def close(self, state: StateEvidence, *, device: bytes | None = None) -> None:
-        """Compare what was told with the words proved at the end: the ledger's, and one device's in the
-        journal.
-        """
-        where = f"state at block {state.number}"
+    def add_state(self, state: StateEvidence) -> None:
+        """Take in a proof of words at the end of an era; `finish` verifies it."""
         try:
-            header = self.trust.verify_header(state.proof.header or b"", number=state.number)
-            self.last_block, self.last_time = header.number, header.timestamp
-            if device is None:
-                self._close_ledger(state, header.state_root, where)
-            else:
-                self._close_device(state, header.state_root, device, where)
-        except (ProtocolError, ClientError) as error:
-            self._note(Verdict.WRONG, where, str(error))
+            self._states.setdefault(self.trust.era_of(state.number), []).append(state)
+        except ClientError as error:
+            self._note(Verdict.WRONG, f"state at block {state.number}", str(error))
+
+    def finish(self) -> None:
+        """Compare all that was told with the words proved at the end of each era."""
+        for version, chain_id in self.trust.elsewhere:
+            self._note(
+                Verdict.GAP,
+                f"trust root {version}",
+                f"what happened under it is on chain {chain_id}; audit that chain with the roots up to it",
+            )
+        for era in self.trust.eras:
+            if era in self._told or era in self._states or era is self.trust.eras[-1]:
+                self._close(era, self.told(era), self._states.get(era, []))
+
+    def told(self, era: Era) -> Told:
+        """What was told about an era's contracts."""
+        return self._told.setdefault(era, Told(era.ledger))
 
     @property
     def devices(self) -> tuple[bytes, ...]:
         """Every device that was enrolled or that said something."""
-        return tuple(self._chains)
-
-    @property
-    def channels(self) -> tuple[bytes, ...]:
-        """Every channel that something was published on."""
-        return tuple(self._heads)
+        return tuple(dict.fromkeys(device for told in self._told.values() for device in told.devices))
 
     @property
     def releases(self) -> tuple[bytes, ...]:
@@ -124,50 +110,65 @@ class History:
         return tuple(dict.fromkeys(published))
 
     @property
-    def seats(self) -> dict[int, bytes]:
-        """Which member sits where: approvals are logged as a bitmap of seats."""
-        seated = [s.fields for s in self.statements if isinstance(s, Act) and s.name == "MemberSet"]
-        return {fields["seat"]: fields["member"] for fields in seated}
-
-    @property
     def groups(self) -> dict[int, bytes]:
-        """Each group's channel, as last assigned."""
-        return dict(self._groups)
+        """Each group's channel, as last assigned on the newest pair of contracts."""
+        return dict(self.told(self.trust.eras[-1]).groups)
 
-    @property
-    def revoked(self) -> tuple[bytes, ...]:
-        """Every revoked release."""
-        return tuple(self._revoked)
+    def _close(self, era: Era, told: Told, states: list[StateEvidence]) -> None:
+        if not states:
+            self._note(Verdict.GAP, "end", "no state was proved at the end: what was left out cannot be seen")
+            return
+        number = max(state.number for state in states)
+        where = f"state at block {number}"
+        if told.last_block > number:
+            self._note(Verdict.GAP, where, f"statements up to block {told.last_block} come after it")
+        header: Header | None = None
+        nodes: dict[bytes, None] = {}
+        for state in states:
+            if state.number != number:
+                self._note(Verdict.WRONG, f"state at block {state.number}", f"the end is block {number}")
+                continue
+            try:
+                header = self.trust.verify_header(state.proof.header or b"", number=number)
+            except (ProtocolError, ClientError) as error:
+                self._note(Verdict.WRONG, where, str(error))
+                continue
+            nodes.update(dict.fromkeys(state.proof.nodes))
+        if header is None:
+            return
+        self.last_block, self.last_time = header.number, header.timestamp
+        node_set = NodeSet(nodes, max_nodes=len(nodes))
+        ledger = era.ledger
+        try:
+            word = _words_of(header.state_root, node_set, ledger.address, code_hash=ledger.code_hash)
+            self.findings += compare_ledger(told, word, where=where, digests=self.trust.digests)
+            if told.devices:
+                word = _words_of(header.state_root, node_set, ledger.journal, code_hash=None)
+                self.findings += compare_devices(told, word, where=where)
+        except ProtocolError as error:
+            self._note(Verdict.GAP, where, f"no proof of the contracts: {error}")
 
-    def _follow_act(self, act: Act) -> None:
-        fields = act.fields
-        if act.name == "Published":
-            self._heads[fields["channel"]] = fields["release"]
-        if act.name in ("Published", "RolloutSet", "Resumed", "Halted"):
-            self._words[fields["channel"]] = fields["word"]
-        elif act.name == "GroupAssigned":
-            self._groups[fields["group"]] = fields["channel"]
-        elif act.name == "Revoked":
-            self._revoked[fields["release"]] = (
-                self._revoked.get(fields["release"], False) or fields["mandatory"]
+    def _follow_event(self, event: DeviceEvent, told: Told, carried: tuple[Carried, ...]) -> None:
+        where, name = _where(event), f"0x{event.device.hex()}"
+        device = told.devices.get(event.device)
+        if device is None:
+            self._note(Verdict.GAP, where, f"device {name} has no enrolment in this history")
+            device = told.devices.setdefault(event.device, DeviceTold())
+        told.name_release(event.release)
+        previous = device.previous
+        if event.sequence <= device.sequence:
+            self._note(
+                Verdict.WRONG, where, f"event {event.sequence} of {name} after event {device.sequence}"
             )
-        elif act.name == "Enrolled":
-            self._chains.setdefault(fields["device"], _Chain())
-
-    def _follow_event(self, event: DeviceEvent, signatures: tuple[bytes, ...]) -> None:
-        where = _where(event)
-        chain = self._chains.get(event.device)
-        if chain is None:
-            self._note(Verdict.GAP, where, f"device 0x{event.device.hex()} has no enrolment in this history")
-            chain = self._chains.setdefault(event.device, _Chain())
-        previous = chain.previous
-        if event.sequence != chain.sequence + 1:
-            missing = (
-                f"events {chain.sequence + 1} to {event.sequence - 1} of 0x{event.device.hex()} are missing"
-            )
-            self._note(Verdict.GAP, where, missing)
-            previous = event.gap_previous or NO_PREVIOUS
-        ledger = self.trust.root_for(event.place.block).ledger
+            return
+        if event.sequence > device.sequence + 1:
+            missing = f"events {device.sequence + 1} to {event.sequence - 1} of {name}"
+            if event.gap_previous is not None:
+                previous = event.gap_previous
+                self._note(Verdict.GAP, where, f"{missing} never reached the ledger, which noted it")
+            else:
+                previous = carried[0].previous if carried else NO_PREVIOUS
+                self._note(Verdict.GAP, where, f"{missing} are missing")
         digest = event_digest(
             UpdateEvent(
                 release=event.release,
@@ -177,103 +178,45 @@ class History:
                 detail=event.detail,
                 previous=previous,
             ),
-            chain_id=ledger.chain_id,
-            journal=ledger.journal,
+            chain_id=told.ledger.chain_id,
+            journal=told.ledger.journal,
         )
-        chain.sequence, chain.previous = event.sequence, chain_link(digest)
+        device.sequence, device.previous = event.sequence, chain_link(digest)
         if event.position < event.of - 1:
-            return
-        covers = (
-            f"event {event.sequence}"
-            if event.of == 1
-            else f"events {event.sequence - event.of + 1} to {event.sequence}"
-        )
-        if any(recovered(digest, signature) == event.device for signature in signatures):
-            self._note(
-                Verdict.PROVED, where, f"{covers} of 0x{event.device.hex()}: seals, receipt, signature, chain"
-            )
+            return  # the signature is over the queue's last event
+        first = event.sequence - event.of + 1
+        covers = f"event {first}" if event.of == 1 else f"events {first} to {event.sequence}"
+        if any(recovered(digest, one.signature) == event.device for one in carried):
+            self._note(Verdict.PROVED, where, f"{covers} of {name}: seals, receipt, signature, chain")
         else:
             self._note(
                 Verdict.WRONG,
                 where,
-                f"{covers}: no signature of 0x{event.device.hex()} in the transaction that carried it",
+                f"{covers}: no signature of {name} in the transaction that carried it",
             )
-
-    def _close_ledger(self, state: StateEvidence, state_root: bytes, where: str) -> None:
-        ledger = self.trust.newest.ledger
-        keys = [contract_state.trust_root_key()]
-        keys += [
-            key(channel)
-            for channel in self._heads
-            for key in (contract_state.head_key, contract_state.word_key)
-        ]
-        keys += [contract_state.channel_of_key(group) for group in self._groups]
-        keys += [contract_state.revoked_key(release) for release in self._revoked]
-        words = verify_words(
-            state_root, state.proof, account=ledger.address, code_hash=ledger.code_hash, keys=keys
-        )
-        for channel, head in self._heads.items():
-            same_head = words[contract_state.head_key(channel)] == int.from_bytes(head, "big")
-            same_word = words[contract_state.word_key(channel)] == self._words[channel]
-            told = ChannelWord.decode(self._words[channel])
-            proved = ChannelWord.decode(words[contract_state.word_key(channel)])
-            if same_head and same_word:
-                self._note(
-                    Verdict.PROVED,
-                    where,
-                    f"channel {channel.hex()[:16]}: head and word are what its last act set",
-                )
-            else:
-                self._note(
-                    Verdict.GAP,
-                    where,
-                    f"channel {channel.hex()[:16]}: acts were left out; told up to epoch {told.epoch}, "
-                    f"sequence {told.sequence}; proved epoch {proved.epoch}, sequence {proved.sequence}",
-                )
-        for group, channel in self._groups.items():
-            if words[contract_state.channel_of_key(group)] != int.from_bytes(channel, "big"):
-                self._note(Verdict.GAP, where, f"group {group}: a later assignment was left out")
-        for release in self._revoked:
-            if words[contract_state.revoked_key(release)] == 0:
-                self._note(
-                    Verdict.WRONG, where, f"release {release.hex()[:16]}: told as revoked, proved not to be"
-                )
-        recorded = words[contract_state.trust_root_key()].to_bytes(32, "big")
-        if recorded not in self.trust.digests:
-            self._note(
-                Verdict.GAP,
-                where,
-                f"the ledger names trust root {recorded.hex()[:16]}, which is not among those given",
-            )
-
-    def _close_device(self, state: StateEvidence, state_root: bytes, device: bytes, where: str) -> None:
-        ledger = self.trust.newest.ledger
-        key = contract_state.device_key(device)
-        words = verify_words(state_root, state.proof, account=ledger.journal, code_hash=None, keys=[key])
-        word = DeviceWord.decode(words[key])
-        chain = self._chains[device]
-        name = f"0x{device.hex()}"
-        if (word.sequence, word.previous) == (chain.sequence, chain.previous):
-            self._note(
-                Verdict.PROVED, where, f"{name}: its {word.sequence} events are all here, and end in its word"
-            )
-        elif word.sequence > chain.sequence:
-            self._note(
-                Verdict.GAP, where, f"{name}: events {chain.sequence + 1} to {word.sequence} were left out"
-            )
-        else:
-            self._note(Verdict.WRONG, where, f"{name}: its events do not end in its proven word")
 
     def _note(self, verdict: Verdict, where: str, what: str) -> None:
         self.findings.append(Finding(verdict, where, what))
 
 
 def prove_all(trust: TrustHistory, evidence: Iterable[Evidence]) -> History:
-    """Prove all evidence, in the ledger's order; the caller closes the history with states."""
+    """Prove all evidence, in the ledger's order; the caller adds states and finishes the history."""
     history = History(trust)
     for piece in evidence:
         history.add(piece)
     return history
+
+
+def _words_of(
+    state_root: bytes, nodes: NodeSet, address: bytes, *, code_hash: bytes | None
+) -> Callable[[bytes], int]:
+    account = prove_account(state_root, nodes, address)
+    if account is None:
+        raise ProofError(f"account {address.hex()}", expected="a contract", got="proven absent")
+    if code_hash is not None and account.code_hash != code_hash:
+        raise ProofError("code of the ledger", expected=code_hash, got=account.code_hash)
+    root = account.storage_root
+    return lambda key: prove_word(root, nodes, key)
 
 
 def _where(statement: Statement) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from eth_utils.exceptions import ValidationError
 
 from ledger_client.audit.statements import abi_type, contract_abi
 from ledger_protocol.keccak import keccak256
+from ledger_protocol.report.event import NO_PREVIOUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +23,18 @@ _SELECTOR_BYTES = 4
 _V_AT = 255
 
 
-def signatures_in(calldata: bytes) -> tuple[bytes, ...]:
-    """Give every device signature (65 bytes: r, s, and v as 0 or 1) in the input of a call of the journal;
-    none
-    where it is no such call.
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A device's signature (65 bytes: r, s, and v as 0 or 1), and the `previous` (32 bytes) that came with
+    it.
+    """
+
+    signature: bytes
+    previous: bytes
+
+
+def carried_in(calldata: bytes) -> tuple[Carried, ...]:
+    """Give what devices signed in the input of a call of the journal; nothing where it is no such call.
 
     A call through another contract (a relayer's own) hides the journal's input; then there is none either.
     """
@@ -49,12 +59,13 @@ def recovered(digest: bytes, signature: bytes) -> bytes | None:
     return bytes(signer.to_canonical_address())
 
 
-def _compact(named: list[tuple[dict[str, Any], Any]]) -> Iterator[bytes]:
+def _compact(named: list[tuple[dict[str, Any], Any]]) -> Iterator[Carried]:
     """Find the compact signatures (EIP-2098: r, and s with v in its top bit) among arguments and structs."""
     flat = {argument["name"]: value for argument, value in named}
     if "r" in flat and "vs" in flat:
         v, s = flat["vs"] >> _V_AT, flat["vs"] & ((1 << _V_AT) - 1)
-        yield flat["r"].to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v])
+        signature = flat["r"].to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v])
+        yield Carried(signature, flat.get("previous", NO_PREVIOUS))
     for argument, value in named:
         if argument["type"] == "tuple":
             yield from _compact(list(zip(argument["components"], value, strict=True)))

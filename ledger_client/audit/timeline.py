@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NO_STATEMENT = "no statement"
 """What silence is called: a device that said nothing may run anything."""
 
+GUARDIAN_ALONE = "a guardian, alone"
+"""Who made a revocation that nobody approved: only a guardian may, and the log does not say which."""
+
 
 class Names(Protocol):
     """How hashes are shown to people."""
@@ -65,12 +68,14 @@ def rows(
     """Give the rows of all statements, or of those about one device, one release or both, in the ledger's
     order.
     """
-    seats = history.seats
-    return tuple(
-        _row(statement, names, seats)
-        for statement in history.statements
-        if _about_device(statement, device) and _about_release(statement, release)
-    )
+    found = []
+    seats: dict[int, bytes] = {}
+    for statement in history.statements:
+        if isinstance(statement, Act) and statement.name == "MemberSet":
+            seats[statement.fields["seat"]] = statement.fields["member"]  # from now on: seats are reused
+        if _about_device(statement, device) and _about_release(statement, release):
+            found.append(_row(statement, names, seats))
+    return tuple(found)
 
 
 def standings(history: History, *, names: Names) -> tuple[Standing, ...]:
@@ -78,10 +83,9 @@ def standings(history: History, *, names: Names) -> tuple[Standing, ...]:
     placed: dict[bytes, int] = {}
     published: dict[bytes, list[bytes]] = {}
     last: dict[tuple[bytes, bytes], Row] = {}
-    seats = history.seats
     for statement in history.statements:
         if isinstance(statement, DeviceEvent):
-            last[statement.device, statement.release] = _row(statement, names, seats)
+            last[statement.device, statement.release] = _row(statement, names, {})
         elif statement.name in ("Enrolled", "Placed"):
             placed[statement.fields["device"]] = statement.fields["group"]
         elif statement.name == "Published":
@@ -157,6 +161,8 @@ def _who(act: Act, seats: Mapping[int, bytes]) -> str:
     if "by" in act.fields:
         return f"0x{act.fields['by'].hex()}"
     bitmap = act.fields.get("approvers", 0)
+    if act.name == "Revoked" and not bitmap:
+        return GUARDIAN_ALONE
     approvers = [seats.get(seat) for seat in range(bitmap.bit_length()) if bitmap >> seat & 1]
     return (
         ", ".join("unknown member" if member is None else f"0x{member.hex()}" for member in approvers)

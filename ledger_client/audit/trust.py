@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger_protocol.ledger.header import Header
+    from ledger_protocol.release.trust_root import LedgerRef
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """The blocks in which one pair of contracts was the pinned one; `last` None = it still is."""
+
+    ledger: LedgerRef
+    first: int
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +61,37 @@ class TrustHistory:
         """The newest root held."""
         return self.roots[-1]
 
+    @property
+    def elsewhere(self) -> tuple[tuple[int, int], ...]:
+        """Version and chain id of the roots that pinned another chain: their history is not on this one."""
+        here = self.newest.ledger.chain_id
+        return tuple((r.version, r.ledger.chain_id) for r in self.roots if r.ledger.chain_id != here)
+
+    @property
+    def eras(self) -> tuple[Era, ...]:
+        """The pairs of contracts that were pinned on the newest root's chain, one after another."""
+        starts: list[LedgerRef] = []
+        for root in self._here():
+            if not starts or _pair(starts[-1]) != _pair(root.ledger):
+                starts.append(root.ledger)
+        ends = [ref.from_block - 1 for ref in starts[1:]]
+        return tuple(Era(ref, ref.from_block, last) for ref, last in zip(starts, [*ends, None], strict=True))
+
+    def era_of(self, block: int) -> Era:
+        """Return the era that holds `block`. Raises NotTrustedError below the first one."""
+        for era in reversed(self.eras):
+            if era.first <= block:
+                return era
+        raise self._too_early(block)
+
     def root_for(self, block: int) -> TrustRoot:
         """Return the newest root whose range holds `block`. Raises NotTrustedError below the first one's
         range.
         """
-        for root in reversed(self.roots):
+        for root in reversed(self._here()):
             if root.ledger.from_block <= block:
                 return root
-        raise NotTrustedError(
-            "block before the trust root's range",
-            expected=f"at least {self.roots[0].ledger.from_block}",
-            got=block,
-        )
+        raise self._too_early(block)
 
     def verify_header(self, raw: bytes, *, number: int) -> Header:
         """Return the header that `raw` holds, sealed by a quorum of the validators pinned for block `number`.
@@ -78,3 +107,23 @@ class TrustHistory:
         if header.number != number:
             raise NotTrustedError("number of the header", expected=number, got=header.number)
         return header
+
+    def _here(self) -> list[TrustRoot]:
+        """The roots since the newest root's chain was pinned."""
+        here: list[TrustRoot] = []
+        for root in reversed(self.roots):
+            if root.ledger.chain_id != self.newest.ledger.chain_id:
+                break
+            here.append(root)
+        return here[::-1]
+
+    def _too_early(self, block: int) -> NotTrustedError:
+        return NotTrustedError(
+            "block before the trust root's range",
+            expected=f"at least {self._here()[0].ledger.from_block}",
+            got=block,
+        )
+
+
+def _pair(ref: LedgerRef) -> tuple[int, bytes, bytes]:
+    return ref.chain_id, ref.address, ref.journal

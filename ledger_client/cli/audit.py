@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ class _Inputs:
     export: Path | None
 
 
-def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
+def _with_inputs(function: Callable[..., int]) -> Callable[..., int]:
     for option in (
         click.option(
             "--fingerprint", metavar="HEX", help="what the first trust root's document must hash to (SHA-256)"
@@ -88,7 +89,7 @@ def timeline(
     gateways: tuple[str, ...],
     channels: tuple[str, ...],
     **given: Any,
-) -> None:
+) -> int:
     """Tell the history, each line proved, with the ledger's time and the device's own. Exits with 1 where
     something
     does not hold or is missing.
@@ -123,13 +124,13 @@ def timeline(
         ],
     }
     app.emit("audit-timeline", {**document, **_verdict_json(history)}, lines)
-    _finish(app, history)
+    return _finish(app, history)
 
 
 @audit.command()
 @command("fwledger audit verify --trust-root trust-root.cbor --from history.ndjson")
 @_with_inputs
-def verify(app: App, **given: Any) -> None:
+def verify(app: App, **given: Any) -> int:
     """Prove every line again: seals, receipt and state proofs, signatures, event chains. Names what is
     missing, and
     exits with 1 then.
@@ -138,7 +139,7 @@ def verify(app: App, **given: Any) -> None:
     findings = [{"verdict": f.verdict, "where": f.where, "what": f.what} for f in history.findings]
     lines = [f"{f.verdict:<6} {f.where}: {f.what}" for f in history.findings]
     app.emit("audit-verify", {"findings": findings, **_verdict_json(history)}, lines)
-    _finish(app, history)
+    return _finish(app, history)
 
 
 @audit.command("export")
@@ -151,14 +152,14 @@ def verify(app: App, **given: Any) -> None:
     metavar="FILE",
     help="else standard output",
 )
-def export_command(app: App, output: Path | None, **given: Any) -> None:
+def export_command(app: App, output: Path | None, **given: Any) -> int:
     """Write the history with its evidence, one JSON line a transaction: anybody can prove it offline."""
     inputs = _inputs(app, given)
     if inputs.export is not None:
         raise UsageError("--from names an export already", hint="leave it out to make one from a node")
     with _output(output) as out:
         history = _prove(app, inputs, write=lambda line: print(line, file=out))
-    _finish(app, history)
+    return _finish(app, history)
 
 
 def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
@@ -176,23 +177,24 @@ def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
 
 
 def _read_root(path: Path) -> bytes:
-    if path.stat().st_size > MAX_TRUST_ROOT_BYTES:
+    with path.open("rb") as stream:
+        raw = stream.read(MAX_TRUST_ROOT_BYTES + 1)
+    if len(raw) > MAX_TRUST_ROOT_BYTES:
         raise UsageError(
-            f"{path}: no trust root",
-            expected=f"at most {MAX_TRUST_ROOT_BYTES} bytes",
-            got=path.stat().st_size,
+            f"{path}: no trust root", expected=f"at most {MAX_TRUST_ROOT_BYTES} bytes", got="more"
         )
-    return path.read_bytes()
+    return raw
 
 
 def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = None) -> History:
+    from ledger_client.audit.export import bounded_lines
     from ledger_client.audit.session import audit_export, audit_live
     from ledger_client.network import Network
 
     if inputs.export is not None:
-        with inputs.export.open(encoding="utf-8", errors="replace") as lines:
+        with inputs.export.open("rb") as stream:
             try:
-                return audit_export(lines, inputs.trust)
+                return audit_export(bounded_lines(stream), inputs.trust)
             except ProtocolError as error:
                 raise NotTrustedError(f"{inputs.export}: {error}", hint=error.hint) from error
     chain = app.config.chain
@@ -235,15 +237,23 @@ def _progress(app: App) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name only when it is whole."""
     if path is None:
         yield sys.stdout
         return
-    with path.open("w", encoding="utf-8") as out:
-        yield out
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("x", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _finish(app: App, history: History) -> None:
-    from ledger_client.audit.history import Verdict
+def _finish(app: App, history: History) -> int:
+    from ledger_client.audit.findings import Verdict
 
     troubles = [finding for finding in history.findings if finding.verdict != Verdict.PROVED]
     counts = _verdict_json(history)
@@ -252,12 +262,11 @@ def _finish(app: App, history: History) -> None:
         f"{counts['statements']} statements up to block {history.last_block} ({_when(history.last_time)}): "
         f"{counts['proved']} checks proved, {len(counts['gaps'])} gaps, {len(counts['wrong'])} wrong"
     )
-    if troubles or not history.findings:
-        raise SystemExit(EXIT_NOT_TRUSTED)
+    return EXIT_NOT_TRUSTED if troubles or not history.findings else 0
 
 
 def _verdict_json(history: History) -> dict[str, Any]:
-    from ledger_client.audit.history import Verdict
+    from ledger_client.audit.findings import Verdict
 
     return {
         "block": history.last_block,

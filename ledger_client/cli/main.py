@@ -99,6 +99,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _tell(str(error), error.hint, EXIT_NOT_TRUSTED)
     except BrokenPipeError:
         return EXIT_USAGE
+    except OSError as error:  # a file that a person named: a folder, not ours to read, on a full disk
+        return _tell(_file_trouble(error), "check the path, its permissions and the space left", EXIT_USAGE)
     except Exception as error:
         if not _is_device_error(error):
             raise
@@ -115,6 +117,11 @@ def _present(module: str) -> bool:
 def _is_device_error(error: Exception) -> bool:
     """The device's own checks run here too (`release check`, `bundle show`), and raise their own family."""
     return type(error).__module__ == "device_verifier.errors"
+
+
+def _file_trouble(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{(error.strerror or str(error) or type(error).__name__).lower()}"
 
 
 def _tell(what: str, hint: str, code: int) -> int:
