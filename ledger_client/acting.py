@@ -42,11 +42,16 @@ def approve_as_member(ledger: Ledger, act: Act, account: Account) -> Approval:
     """One member's approval, to be passed on as a file. Raises UsageError where the account lacks the
     role.
     """
-    _, role = ledger.threshold_of(act)
-    if role not in ledger.roles(account.address):
-        raise UsageError(
-            f"{account.text} may not approve {act.name}",
-            expected=f"a {role}",
-            got=", ".join(sorted(ledger.roles(account.address))) or "no role",
-        )
+    check_member(ledger, act, account.address)
     return approve(act, account)
+
+
+def check_member(ledger: Ledger, act: Act, signer: bytes) -> None:
+    """Raise UsageError where an address (20 bytes) lacks the role that this act's approvals need."""
+    _, role = ledger.threshold_of(act)
+    if role not in ledger.roles(signer):
+        raise UsageError(
+            f"{checksum_address(signer)} may not approve {act.name}",
+            expected=f"a {role}",
+            got=", ".join(sorted(ledger.roles(signer))) or "no role",
+        )

@@ -215,6 +215,11 @@ def _read_value(kind: str, value: object, *, where: str) -> object:
     return value
 
 
+def read_signature(text: str) -> bytes:
+    """65 bytes r, s, v from the hex text that a wallet gives."""
+    return _hex(text if text.startswith("0x") else f"0x{text}", "signature")
+
+
 def _hex(text: object, where: str) -> bytes:
     digits = text.removeprefix("0x") if isinstance(text, str) and text.startswith("0x") else "not hex"
     try:

@@ -103,7 +103,9 @@ SHARED_ENVIRONMENT = {
     "ETH_PASSWORD": ("account", "password_file"),
 }
 
-# Set for the tests of our own tool or by CI systems; they are not keys of the file.
+FOUNDRY_KEYSTORES = "~/.foundry/keystores"
+
+# Variables of ours that are not keys of the file.
 OTHER_ENVIRONMENT = frozenset({"FWLEDGER_CONFIG"})
 
 
@@ -179,6 +181,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     for name, (section, key) in SHARED_ENVIRONMENT.items():
         if environ.get(name):
             values[f"{section}.{key}"] = environ[name]
+    # A name in Foundry's keystore folder, as `cast wallet import` makes them.
+    name = environ.get("ETH_KEYSTORE_ACCOUNT", "")
+    if name and "account.keystore" not in values:
+        values["account.keystore"] = str(Path(FOUNDRY_KEYSTORES) / Path(name).name)
     for name in sorted(environ):
         if name.startswith("FWLEDGER_") and name not in OTHER_ENVIRONMENT and environ[name]:
             section, _, key = name.removeprefix("FWLEDGER_").lower().partition("_")

@@ -15,80 +15,15 @@ from ledger_client.cli.acts import (
     rollout_of,
     rollout_options,
     settle,
-    write_approval,
 )
 from ledger_client.cli.app import PATH, App, command, short
 from ledger_client.cli.progress import Progress
 from ledger_client.cli.words import read_release_id, release_lines, release_of, utc
-from ledger_client.errors import DeclinedError, NotTrustedError, UsageError
+from ledger_client.errors import UsageError
 
 if TYPE_CHECKING:
     from ledger_client.acts import Act, Rollout
     from ledger_client.releases import Release
-
-
-@click.command("approve")
-@command("fwledger release approve releases/1.2.0 --channel stable --out bob.approval", sends=True)
-@click.argument("source", type=PATH, metavar="FOLDER|APPROVAL")
-@click.option("--channel", help="with a FOLDER: the channel to publish on")
-@click.option(
-    "--release", "folder", type=PATH, metavar="FOLDER", help="with an APPROVAL: the release that it must name"
-)
-@click.option(
-    "--valid-hours",
-    type=click.IntRange(1, 24 * 365),
-    default=168,
-    show_default=True,
-    help="how long it counts",
-)
-@click.option("--out", required=True, type=PATH, metavar="FILE", help="the approval to pass on")
-@rollout_options
-def approve(
-    app: App,
-    source: Path,
-    channel: str | None,
-    folder: Path | None,
-    valid_hours: int,
-    out: Path,
-    **options: Any,
-) -> None:
-    """Approve a publication, or any act in another member's approval file, as EIP-712 typed data.
-
-    The first approver gives the release's FOLDER and the rollout; the others give the first one's APPROVAL
-    and sign the very same act. `release publish --approval ...` carries it out.
-    """
-    from ledger_client.acting import approve_as_member
-    from ledger_client.acts import Rollout
-    from ledger_client.approvals import read_act
-    from ledger_client.releases import load_release, plan_publication, verify
-
-    rollout = rollout_of(options)
-    if source.is_dir():
-        if channel is None:
-            raise UsageError("which channel?", hint="--channel NAME")
-        act = plan_publication(
-            app.ledger,
-            load_release(source),
-            root=app.root.root,
-            channel=channel,
-            rollout=rollout or Rollout(),
-            deadline=app.deadline(valid_hours),
-        )
-    else:
-        if rollout is not None or channel is not None:
-            raise UsageError("an approval file says channel and rollout already")
-        act = read_act(source)
-        if folder is not None:
-            found = load_release(folder)
-            verify(found, root=app.root.root)
-            if act.name != "Publish" or act["release"] != found.id:
-                raise NotTrustedError(
-                    f"{source} is not about {folder}", expected=found.id.hex(), got=act.describe()[0][1]
-                )
-        app.say(f"{act.name}:", *(f"  {name:<16} {text}" for name, text in act.describe()))
-        _ask(app, "approve this?")
-    write_approval(app, approve_as_member(app.ledger, act, app.account), out)
-    app.emit("release-approve", *approval_document(app, out))
 
 
 @click.command("publish")
@@ -260,7 +195,7 @@ def revoke(app: App, release: str, reason: int, mandatory: bool, **options: Any)
     app.emit("release-revoke", document, [f"revoked  {target.hex()}" + ("  mandatory" if mandatory else "")])
 
 
-COMMANDS = (approve, publish, show, list_releases, revoke)
+COMMANDS = (publish, show, list_releases, revoke)
 
 
 def _publication_line(row: dict[str, Any]) -> str:
@@ -288,11 +223,3 @@ def _fetch(app: App, wanted: bytes) -> Release:
         block = client.get_block(Cid(DAG_CBOR, wanted))
         envelope = Envelope.decode(client.get_block(envelope_hint(published[-1].envelope)))
     return merge(Release(block, Manifest.decode(block), envelope), [])
-
-
-def _ask(app: App, question: str) -> None:
-    """A person's yes, unless --yes said it already."""
-    if app.yes:
-        return
-    if not app.interactive or not click.confirm(question, default=False, err=True):
-        raise DeclinedError("nothing was approved", hint="--yes approves without asking")

@@ -107,8 +107,26 @@ def test_two_approvals_publish_what_they_say_and_cannot_be_used_twice(shared: Ma
     assert "sequence of release 1.0.0" in shared.refused(*publish(shared, folder, *approvals), code=2)
 
 
+def test_a_wallet_signs_the_typed_data_and_nobody_elses_signature_is_taken(shared: Manufacturer) -> None:
+    folder = shared.signed("1.0.1", 2)
+    shared.run("release", "approve", folder, "--channel", "stable", "--typed-data", "--out", "wallet.json")
+    typed = json.loads((shared.path / "wallet.json").read_text())
+    made = "0x" + PUBLISHERS[2].sign_typed(typed).hex()
+    took = ["release", "approve", "wallet.json", "--release", folder, "--out", "wallet.approval"]
+    other = shared.refused(*took, "--signature", made, "--signer", PUBLISHERS[0].text, code=1)
+    assert f"--signature: signature: expected by {PUBLISHERS[0].text}, got by {PUBLISHERS[2].text}" in other
+    assert "belong together" in shared.refused(*took, "--signature", made, code=2)
+    assert "signature: expected 0x and hex digits" in shared.refused(
+        *took, "--signature", "zz", "--signer", PUBLISHERS[2].text, code=2
+    )
+    shared.run(*took, "--signature", made, "--signer", PUBLISHERS[2].text)
+    shared.run("release", "approve", "wallet.json", "--out", "second.approval", "--dev-account", "3", "--yes")
+    shared.run(*publish(shared, folder, "wallet.approval", "second.approval"))
+    assert shared.json("channel", "status", "stable")["channels"][0]["sequence"] == 2
+
+
 def test_a_halt_voids_the_approvals_that_were_gathered_before_it(shared: Manufacturer) -> None:
-    folder = shared.signed("1.1.0", 2)
+    folder = shared.signed("1.1.0", 3)
     approvals = approved(shared, folder, "void")
     shared.run("channel", "halt", "stable", "--yes")
     err = shared.refused(*publish(shared, folder, *approvals), code=1)
@@ -117,7 +135,7 @@ def test_a_halt_voids_the_approvals_that_were_gathered_before_it(shared: Manufac
 
 
 def test_a_guardian_alone_revokes_but_not_as_mandatory(shared: Manufacturer) -> None:
-    folder = shared.signed("1.2.0", 3)
+    folder = shared.signed("1.2.0", 4)
     err = shared.refused("release", "revoke", folder, "--mandatory", "--yes", code=1)
     assert "approvals of Revoke: expected 2 distinct publishers, got 0" in err
     shared.run("release", "revoke", folder, "--yes")

@@ -99,6 +99,15 @@ def test_naming_one_kind_of_account_puts_the_other_of_a_lower_layer_out_of_force
         load_config(write(tmp_path, "[account]\nkeystore = 'k'\ndev_account = 0\n"), environ={})
 
 
+def test_an_account_of_foundrys_keystore_folder_is_found_by_its_name() -> None:
+    config = load_config(environ={"ETH_KEYSTORE_ACCOUNT": "publisher"})
+    assert config.account.keystore == Path("~/.foundry/keystores/publisher").expanduser()
+    config = load_config(environ={"ETH_KEYSTORE_ACCOUNT": "../../etc/passwd"})
+    assert config.account.keystore == Path("~/.foundry/keystores/passwd").expanduser()
+    config = load_config(environ={"ETH_KEYSTORE_ACCOUNT": "publisher", "ETH_KEYSTORE": "/k"})
+    assert config.account.keystore == Path("/k")
+
+
 def test_paths_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[release]\ndir = 'out'\n")
     assert load_config(path, environ={}).release.dir == tmp_path / "out"
