@@ -161,9 +161,12 @@ class Store:
 
     def rewind(self, number: int) -> None:
         """Forget every block above ``number``."""
-        with _transaction(self._db):
-            for table in ("blocks", "transactions", "logs"):
-                self._db.execute(f"DELETE FROM {table} WHERE number > ?", (number,))  # noqa: S608 - our own names
+        try:
+            with _transaction(self._db):
+                for table in ("blocks", "transactions", "logs"):
+                    self._db.execute(f"DELETE FROM {table} WHERE number > ?", (number,))  # noqa: S608 - our own names
+        except sqlite3.Error as error:
+            raise StateError(f"cannot go back to block {number}: {error}") from error
         self._head = self._read_head()
 
     def block(self, number: int) -> Block | None:

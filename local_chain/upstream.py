@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local_chain.errors import ChainError, UpstreamError, UpstreamGone
+from local_chain.json_input import parse_json
 
 TIMEOUT_S = 10.0  # a loaded machine may take seconds over a full block
 MAX_ANSWER_BYTES = 64 << 20  # sixteen blocks of 30 million gas of call data, in hex
@@ -61,6 +62,6 @@ class Upstream:
         if len(answer) > MAX_ANSWER_BYTES:
             raise UpstreamError(f"{self.url}: expected at most {MAX_ANSWER_BYTES} bytes")
         try:
-            return json.loads(answer)
-        except (ValueError, RecursionError) as error:
+            return parse_json(answer)
+        except ValueError as error:
             raise UpstreamError(f"{self.url}: expected JSON: {error}") from error

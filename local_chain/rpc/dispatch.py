@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError, ExecutionFailed
+from local_chain.json_input import parse_json
 from local_chain.rpc import about, blocks, dev, filters, logs, sending, state
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
@@ -18,7 +18,6 @@ from local_chain.rpc.registry import METHODS
 if TYPE_CHECKING:
     from local_chain.node import Node
 
-MAX_DEPTH = 32  # lists and objects inside one another; a filter in a batch needs six
 MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32700,
@@ -31,8 +30,6 @@ SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3
 
 # The modules fill the table when they are imported.
 METHOD_MODULES = (about, blocks, dev, filters, logs, sending, state)
-
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|[][{}]', re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +49,7 @@ def answer(node: Node, body: bytes, *, privileged: bool) -> bytes | None:
     ``privileged`` allows what only the machine's own user may do.
     """
     try:
-        _check_depth(body)
-        request = json.loads(body)
+        request = parse_json(body)
     except ValueError as error:
         return _encode(_failure(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
     if not isinstance(request, list):
@@ -65,20 +61,6 @@ def answer(node: Node, body: bytes, *, privileged: bool) -> bytes | None:
     responses = [_single(node, item, privileged=privileged) for item in request]
     present = [response for response in responses if response is not None]
     return _encode(present) if present else None
-
-
-def _check_depth(body: bytes) -> None:
-    """Refuse deep nesting before it is parsed: py-evm raises Python's recursion limit so far that the
-    parser would overflow the thread's stack, and end the process, instead of raising RecursionError.
-    """
-    depth = 0
-    for token in _STRING_OR_BRACKET.finditer(body):
-        if token[0] in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"expected at most {MAX_DEPTH} levels of nesting")
-        elif token[0] in b"]}":
-            depth -= 1
 
 
 def _single(node: Node, request: Json, *, privileged: bool) -> dict[str, Json] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.release.trust_root import QbftTrust, Validator
+from local_chain import upstream as upstream_module
 from local_chain.chain import LocalChain
 from local_chain.errors import ChainError, StateError, UpstreamError, UpstreamGone
 from local_chain.follower import Follower, Succession, checked_block, pinned_trust
@@ -21,6 +24,7 @@ from local_chain.upstream import Upstream
 from tests.support.chain import RpcError, RunningChain, chain_process, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -241,6 +245,63 @@ def test_an_upstream_that_is_not_there_is_unreachable() -> None:
         Upstream("http://127.0.0.1:9").call("eth_chainId")
     with pytest.raises(UpstreamError, match="expected an http address"):
         Upstream("file:///etc/passwd")
+
+
+@pytest.fixture
+def nonsense() -> Iterator[Callable[[int, bytes], str]]:
+    """An HTTP server that answers every request with the status and the bytes that it was told; gives its address."""
+    answer: list[tuple[int, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, body = answer[-1]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def told(status: int, body: bytes) -> str:
+        answer.append((status, body))
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "says"),
+    [
+        (500, b"", UpstreamError, "cannot reach"),
+        (200, b"", UpstreamError, "expected JSON"),
+        (200, b"<html>", UpstreamError, "expected JSON"),
+        (200, b"[" * 200_000, UpstreamError, "expected JSON: expected at most 32 levels"),
+        (200, b"{}", UpstreamError, "expected 1 answers"),
+        (200, b"[]", UpstreamError, "expected 1 answers"),
+        (200, b"[5]", UpstreamError, "in the order of the requests"),
+        (200, b'[{"id": 7, "result": 1}]', UpstreamError, "in the order of the requests"),
+        (200, b'[{"id": 0, "error": {"code": 1, "message": "no"}}]', ChainError, "no"),
+        (200, b'[{"id": 0, "error": "no"}]', ChainError, "no"),
+    ],
+)
+def test_what_an_upstream_answers_is_read_with_care(
+    nonsense, status: int, body: bytes, kind: type, says: str
+) -> None:
+    with pytest.raises(ChainError, match=says) as refused:
+        Upstream(nonsense(status, body)).call("eth_chainId")
+    assert type(refused.value) is kind
+
+
+def test_an_upstream_that_answers_without_end_is_cut_off(nonsense, monkeypatch) -> None:
+    monkeypatch.setattr(upstream_module, "MAX_ANSWER_BYTES", 100)
+    with pytest.raises(UpstreamError, match="expected at most 100 bytes"):
+        Upstream(nonsense(200, b"[" + b" " * 200 + b"]")).call("eth_chainId")
 
 
 # --- two real processes
