@@ -23,7 +23,7 @@ from ledger_protocol.ledger.proof import prove_account, prove_word
 from ledger_protocol.report.event import NO_PREVIOUS, UpdateEvent, chain_link, event_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from ledger_client.audit.collect import StateEvidence
     from ledger_client.audit.trust import Era, TrustHistory
@@ -89,7 +89,7 @@ class History:
                 f"what happened under it is on chain {chain_id}; audit that chain with the roots up to it",
             )
         for era in self.trust.eras:
-            if era in self._told or era in self._states or era is self.trust.eras[-1]:
+            if era in self._told or era in self._states or era.last is None:
                 self._close(era, self.told(era), self._states.get(era, []))
 
     def told(self, era: Era) -> Told:
@@ -197,14 +197,6 @@ class History:
 
     def _note(self, verdict: Verdict, where: str, what: str) -> None:
         self.findings.append(Finding(verdict, where, what))
-
-
-def prove_all(trust: TrustHistory, evidence: Iterable[Evidence]) -> History:
-    """Prove all evidence, in the ledger's order; the caller adds states and finishes the history."""
-    history = History(trust)
-    for piece in evidence:
-        history.add(piece)
-    return history
 
 
 def _words_of(
