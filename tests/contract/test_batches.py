@@ -251,6 +251,16 @@ def test_a_release_that_is_not_the_head_opens_nothing(bound):
     assert world.view(world.journal, "tally", OLD, (world.word(STABLE) >> 88) & U32) == 0
 
 
+def test_a_final_event_of_another_release_closes_no_open_vote(bound):
+    world, (device, other) = ready(2)
+    say(world, [device], INSTALLED, bound=bound)
+    say(world, [device], CONFIRMED, release=OLD, bound=bound)
+    assert word(world, device).open_vote
+    assert tally(world, NEW) == (1, 0, 0)
+    say(world, [device, other], CONFIRMED, bound=bound)
+    assert tally(world, NEW) == (2, 2, 0)
+
+
 def test_who_is_outside_the_cohort_notes_no_tally(bound):
     world, fleet = ready(2, curve=Curve(initial_bps=0))
     say(world, fleet, INSTALLED, bound=bound)

@@ -264,6 +264,13 @@ def test_a_queue_says_which_of_its_events_voted(world, device):
     assert state & (1 << 80) - 1 == 0
 
 
+def test_the_last_of_16_events_may_vote(world, device):
+    kinds = [REJECTED] * 14 + [INSTALLED, CONFIRMED]
+    events = [device.event(RELEASE, kind) for kind in kinds]
+    (log,) = world.logs(world.act("submit_queue", queue_args(device, events)))
+    assert log.args["state"] >> 144 == 0b11 << 14
+
+
 def test_a_queue_after_a_gap_is_recorded_with_the_gap(world, device):
     world.submit(device.event(RELEASE, BASELINE), device)
     device.event(RELEASE, REJECTED)

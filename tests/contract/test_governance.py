@@ -212,6 +212,12 @@ def test_the_zero_address_is_no_member(world):
     refused(world.send(world.anyone, world.ledger, "propose_member", *proposed), "zero address")
 
 
+def test_one_address_may_hold_every_role(world):
+    world.decide("SetMember", address(NEWCOMER), 63)
+    assert roles(world, NEWCOMER) == 63
+    assert counts(world) == (4, 4, 2, 2)
+
+
 @pytest.mark.parametrize("bits", [64, 128, 255])
 def test_roles_that_do_not_exist_are_refused(world, bits):
     proposed, _ = world.proposal("SetMember", address(NEWCOMER), bits)
