@@ -346,16 +346,30 @@ def test_two_sources_on_one_slow_link_are_both_kept():
 
 
 def test_a_failing_sink_does_not_wait_for_a_mirror_that_hangs():
-    fetch, over = Fetch(), threading.Event()
+    fetch = Fetch(payload(100 * CHUNK_BYTES))
+    mirror = fetch.mirrors[0]
+    stall, held, over, pause = (threading.Event() for _ in range(4))
+    mirror.abandon = over.set
+
+    def slow_then_silent(_):
+        pause.wait(0.005)  # so that requests are waiting while the sink writes
+        if stall.is_set():
+            held.set()
+            over.wait(20)
 
     def full(_):
-        hold(fetch.mirrors[0], over)
-        raise OSError(28, "No space left on device")
+        fetch.written.extend(b"x")
+        if len(fetch.written) == 10:
+            stall.set()
+            assert held.wait(5)
+            raise OSError(28, "No space left on device")
 
+    mirror.before = slow_then_silent
     started = time.monotonic()
     with pytest.raises(OSError, match="No space"):
-        fetch_image(fetch.component, sources=fetch.mirrors[:1], write=full)
-    assert time.monotonic() - started < 5
+        fetch_image(fetch.component, sources=[mirror], write=full, connections=1)
+    assert time.monotonic() - started < 10
+    assert over.is_set()
 
 
 def test_a_source_left_for_slowness_is_still_asked_for_what_only_it_holds():
