@@ -12,7 +12,7 @@ from ledger_client.errors import ClientError, NotTrustedError, UsageError
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
-from ledger_protocol.release.signing import TRUST_ROOT_TYPE, PublicKey
+from ledger_protocol.release.signing import TRUST_ROOT_TYPE, PublicKey, check_threshold
 from ledger_protocol.release.trust_root import (
     HeaderTrust,
     KeySet,
@@ -57,10 +57,8 @@ class HeldRoot:
 def first_root(
     pair: Pair,
     *,
-    root_keys: Sequence[PublicKey],
-    root_threshold: int,
-    release_keys: Sequence[PublicKey],
-    release_threshold: int,
+    root_keys: KeySet,
+    release_keys: KeySet,
     validators: Sequence[Validator],
     min_validators: int,
     issued_at: int,
@@ -68,20 +66,14 @@ def first_root(
     max_checkpoint_age_s: int | None,
 ) -> TrustRoot:
     """Version 1 for a deployed pair whose chain is sealed by QBFT validators. Times are Unix seconds."""
-    if len(validators) < min_validators:
-        raise UsageError(
-            "validators of the chain",
-            expected=f"at least {min_validators}",
-            got=len(validators),
-            hint="--min-validators lowers the bound for a development chain",
-        )
+    check_validators(validators, min_validators)
     root = TrustRoot(
         version=1,
         issued_at=issued_at,
         expires=expires,
         previous=None,
-        root_keys=KeySet(root_threshold, tuple(root_keys)),
-        release_keys=KeySet(release_threshold, tuple(release_keys)),
+        root_keys=root_keys,
+        release_keys=release_keys,
         ledger=LedgerRef(
             chain_id=pair.chain_id,
             address=pair.ledger,
@@ -98,6 +90,26 @@ def first_root(
     except ProtocolError as error:
         raise UsageError(f"no trust root can be made of this: {error}", hint=error.hint) from error
     return root
+
+
+def key_set(keys: Sequence[PublicKey], threshold: int, *, what: str) -> KeySet:
+    """`threshold` of these keys. Raises UsageError where they are not distinct or too few."""
+    try:
+        check_threshold(keys, threshold, what=what)
+    except ProtocolError as error:
+        raise UsageError(str(error), hint=error.hint) from error
+    return KeySet(threshold, tuple(keys))
+
+
+def check_validators(validators: Sequence[Validator], min_validators: int) -> None:
+    """Raise UsageError where a chain has fewer validators than devices shall accept."""
+    if len(validators) < min_validators:
+        raise UsageError(
+            "validators of the chain",
+            expected=f"at least {min_validators}",
+            got=len(validators),
+            hint="--min-validators lowers the bound for a development chain",
+        )
 
 
 def sign_root(signed: SignedTrustRoot, signer: FirmwareSigner) -> SignedTrustRoot:

@@ -37,8 +37,12 @@ SECONDS_PER_DAY = 86_400
 @click.option(
     "--enroller", "enrollers", multiple=True, metavar="ADDRESS", help="[default: the paying account]"
 )
-@click.option("--publish-threshold", type=int, default=1, show_default=True, help="publishers per act")
-@click.option("--govern-threshold", type=int, default=1, show_default=True, help="governors per act")
+@click.option(
+    "--publish-threshold", type=click.IntRange(1, 16), default=1, show_default=True, help="publishers per act"
+)
+@click.option(
+    "--govern-threshold", type=click.IntRange(1, 16), default=1, show_default=True, help="governors per act"
+)
 @click.option(
     "--release-key",
     "release_keys",
@@ -49,7 +53,11 @@ SECONDS_PER_DAY = 86_400
     help="public key",
 )
 @click.option(
-    "--release-threshold", type=int, default=1, show_default=True, help="signatures that make a release"
+    "--release-threshold",
+    type=click.IntRange(1, 32),
+    default=1,
+    show_default=True,
+    help="signatures that make a release",
 )
 @click.option(
     "--root-key", "root_keys", multiple=True, metavar="URI", help="private root key; signs the trust root"
@@ -58,18 +66,34 @@ SECONDS_PER_DAY = 86_400
     "--root-public", "root_publics", multiple=True, type=PATH, metavar="FILE", help="root key held elsewhere"
 )
 @click.option(
-    "--root-threshold", type=int, default=1, show_default=True, help="signatures that make a trust root"
+    "--root-threshold",
+    type=click.IntRange(1, 32),
+    default=1,
+    show_default=True,
+    help="signatures that make a trust root",
 )
 @click.option("--root-password-file", type=PATH, metavar="FILE", help="password of encrypted root keys")
 @click.option(
     "--validators", type=PATH, metavar="FILE", help="JSON of the validators' addresses and public keys"
 )
 @click.option(
-    "--min-validators", type=int, default=4, show_default=True, help="fewest validators that devices accept"
+    "--min-validators",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="fewest validators that devices accept",
 )
-@click.option("--expires-days", type=int, metavar="DAYS", help="the trust root's life [default: no end]")
 @click.option(
-    "--max-age-hours", type=int, metavar="HOURS", help="how old a header devices with a clock accept"
+    "--expires-days",
+    type=click.IntRange(1, 36_500),
+    metavar="DAYS",
+    help="the trust root's life [default: no end]",
+)
+@click.option(
+    "--max-age-hours",
+    type=click.IntRange(1, 100_000),
+    metavar="HOURS",
+    help="how old a header devices with a clock accept",
 )
 def deploy(app: App, **options: Any) -> None:
     """Put FirmwareLedger and UpdateJournal on the chain, and make version 1 of the trust root.
@@ -80,7 +104,7 @@ def deploy(app: App, **options: Any) -> None:
     """
     from ledger_client.firmware_keys import open_signer, read_public_key
     from ledger_client.private_files import read_password
-    from ledger_client.trust import first_root, sign_root
+    from ledger_client.trust import check_validators, first_root, key_set, sign_root
     from ledger_client.validators import read_validators, recover_validators
     from ledger_protocol.release.trust_root import SignedTrustRoot
 
@@ -98,8 +122,13 @@ def deploy(app: App, **options: Any) -> None:
             "a trust root needs root keys",
             hint="--root-key URI, or --root-public FILE for keys held elsewhere",
         )
+    # All that can be refused is refused before anything is paid for.
+    root_set = key_set(root_keys, options["root_threshold"], what="root keys")
+    release_set = key_set(release_keys, options["release_threshold"], what="release keys")
     path = options["validators"]
     given = read_validators(path) if path else None
+    if given is not None:
+        check_validators(given, options["min_validators"])
     pair = _pair(app, options)
     # After the deployment, since a chain that was just born has no sealed header to recover keys from before.
     validators = given or recover_validators(app.network)
@@ -107,15 +136,15 @@ def deploy(app: App, **options: Any) -> None:
     now_s = app.network.block_time()
     root = first_root(
         pair,
-        root_keys=root_keys,
-        root_threshold=options["root_threshold"],
-        release_keys=release_keys,
-        release_threshold=options["release_threshold"],
+        root_keys=root_set,
+        release_keys=release_set,
         validators=validators,
         min_validators=options["min_validators"],
         issued_at=now_s,
-        expires=now_s + options["expires_days"] * SECONDS_PER_DAY if options["expires_days"] else None,
-        max_checkpoint_age_s=options["max_age_hours"] * 3600 if options["max_age_hours"] else None,
+        expires=None
+        if options["expires_days"] is None
+        else now_s + options["expires_days"] * SECONDS_PER_DAY,
+        max_checkpoint_age_s=None if options["max_age_hours"] is None else options["max_age_hours"] * 3600,
     )
     signed = SignedTrustRoot(root.encode())
     for signer in signers[: options["root_threshold"]]:

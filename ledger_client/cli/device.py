@@ -92,7 +92,7 @@ def retire(app: App, addresses: tuple[str, ...], group: int | None, undo: bool, 
 
 @device.command("list")
 @command("fwledger device list --json")
-@click.option("--group", type=int, help="only this group")
+@click.option("--group", type=click.IntRange(0, 2**24 - 1), help="only this group")
 def list_all(app: App, group: int | None) -> None:
     """List enrolled devices with group, state and the sequence of their last event."""
     from ledger_client.fleet import list_devices
