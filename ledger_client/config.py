@@ -1,9 +1,9 @@
 """`fwledger.toml`: where the chain, the contracts, the IPFS node, the account and the releases are.
 
-A value comes from a flag, else from an environment variable (`FWLEDGER_<SECTION>_<KEY>`, and for three of
-them the names that Ethereum tools share: `ETH_RPC_URL`, `ETH_KEYSTORE`, `ETH_PASSWORD`), else from the file,
-else from the default. Unknown sections and keys are refused by name. Paths in the file are relative to the
-file.
+A value comes from a flag, else from an environment variable (`FWLEDGER_<SECTION>_<KEY>`, and the names that
+Ethereum tools share: `ETH_RPC_URL`, `ETH_KEYSTORE`, `ETH_KEYSTORE_ACCOUNT`, `ETH_PASSWORD`), else from the
+file, else from the default. Unknown sections and keys are refused by name. Paths in the file are relative to
+the file.
 """
 
 from __future__ import annotations

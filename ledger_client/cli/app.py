@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger_client.config import Config, checksum_address, load_config
-from ledger_client.errors import ConfigError, DeclinedError, UnreachableError
+from ledger_client.errors import ConfigError, DeclinedError, UnreachableError, UsageError, WrongLedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,9 +70,15 @@ class App:
         address = self._address("ledger")
         code_hash = None
         if self.config.release.trust_root.exists():
-            reference = self.root.root.ledger
-            if reference.address == address and reference.chain_id == self.network.chain_id:
-                code_hash = reference.code_hash
+            pinned = self.root.root.ledger
+            if (pinned.address, pinned.chain_id) != (address, self.network.chain_id):
+                raise WrongLedgerError(
+                    "the trust root is for another ledger",
+                    expected=f"{checksum_address(pinned.address)} on chain {pinned.chain_id}",
+                    got=f"{checksum_address(address)} on chain {self.network.chain_id}",
+                    hint="`chain.ledger` and `release.trust_root` of fwledger.toml belong together",
+                )
+            code_hash = pinned.code_hash
         check_pair(self.network, ledger=address, journal=self.config.chain.journal, code_hash=code_hash)
         return Ledger(self.network, address)
 
@@ -189,8 +195,13 @@ class App:
         from ledger_client.config_file import set_values
 
         channels = self.config.release.channels
-        if name not in channels and self.config.path is not None:
+        if name in channels or self.config.path is None:
+            return
+        try:
             set_values(self.config.path, {"release.channels": [*channels, name]})
+        except UsageError as error:
+            # The ledger has changed already: what could not be noted must not look like a failure of that.
+            self.say(f"channel {name} could not be noted: {error}")
 
     def _address(self, key: str) -> bytes:
         found: bytes | None = getattr(self.config.chain, key)

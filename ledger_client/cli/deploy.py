@@ -232,7 +232,12 @@ def _pair(app: App, options: dict[str, Any]) -> Pair:
             "chain.journal": checksum_address(pair.journal),
             "chain.from_block": pair.from_block,
         }
-        set_values(app.config.path, values)
+        try:
+            set_values(app.config.path, values)
+        except UsageError:
+            app.say("the contracts are deployed; put these into fwledger.toml and deploy again to go on:")
+            app.say(*(f"  {name} = {value}" for name, value in values.items()))
+            raise
     return pair
 
 

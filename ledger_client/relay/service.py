@@ -104,8 +104,11 @@ class Relay:
         )
         with self._lock:
             known = self.journal.device(document.device).sequence
-            self._allow(document.device, sum(1 for one in events if one.event.sequence > known))
-            return receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs)
+            fresh = sum(1 for one in events if one.event.sequence > known)
+            said = self._said_by(document.device, fresh)
+            outcome = receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs)
+            said.extend([self.now_s()] * fresh)
+            return outcome
 
     def _group_proof(self, group: int, devices: tuple[bytes, ...]) -> bytes:
         channel = self.ledger.channel_of(group)
@@ -156,12 +159,15 @@ class Relay:
                 self._proofs.popitem(last=False)
             return made
 
-    def _allow(self, device: bytes, count: int) -> None:
+    def _said_by(self, device: bytes, count: int) -> deque[float]:
+        """When a device spoke in the last hour; TooManyError where `count` more would be too much."""
         now = self.now_s()
         said = self._events.setdefault(device, deque())
         self._events.move_to_end(device)
         while said and now - said[0] > EVENTS_WINDOW_S:
             said.popleft()
+        while len(self._events) > MAX_DEVICES:
+            self._events.popitem(last=False)
         if len(said) + count > MAX_EVENTS_PER_DEVICE:
             raise TooManyError(
                 f"device 0x{device.hex()} says too much",
@@ -169,6 +175,4 @@ class Relay:
                 got=len(said) + count,
                 hint="look at the device; `fwledger receipts submit` takes a long queue",
             )
-        said.extend([now] * count)
-        while len(self._events) > MAX_DEVICES:
-            self._events.popitem(last=False)
+        return said

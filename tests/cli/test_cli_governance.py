@@ -163,6 +163,13 @@ def test_a_ledger_that_is_not_the_configured_one_is_named(
     other = tmp_path / "fwledger.toml"
     other.write_text((shared.path / "fwledger.toml").read_text())
     set_values(other, {key: value})
+    if key == "chain.ledger":
+        root = shared.path / "trust-root.cbor"
+        (tmp_path / "trust-root.cbor").write_bytes(root.read_bytes())
+        assert "the trust root is for another ledger: expected" in shared.refused(
+            "release", "list", "--config", other, code=1
+        )
+        (tmp_path / "trust-root.cbor").unlink()
     assert said in shared.refused("release", "list", "--config", other, code=1)
 
 
@@ -248,6 +255,32 @@ def test_a_deployment_that_cannot_hold_is_refused(
     )
     assert said in err
     assert not (tmp_path / "trust-root.cbor").exists()
+
+
+def test_a_configuration_that_cannot_be_written_loses_no_address(
+    tmp_path: Path, chain: RunningChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ledger_client.errors import UsageError
+
+    maker = found(tmp_path, rpc=chain.url)
+
+    def full(*_: object) -> None:
+        raise UsageError("cannot write fwledger.toml", got="No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ledger_client.cli.deploy.set_values", full)
+        err = maker.refused(
+            "deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem", code=2
+        )
+    assert "error: cannot write fwledger.toml: got No space left on device" in err
+    told = {line.split(" = ")[0].strip(): line.split(" = ")[1] for line in err.splitlines() if " = " in line}
+    set_values(tmp_path / "fwledger.toml", {k: int(v) if v.isdecimal() else v for k, v in told.items()})
+    assert (
+        "going on with the ledger at"
+        in maker.run(
+            "deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem"
+        ).err
+    )
 
 
 def test_a_deployment_that_stopped_half_way_goes_on(tmp_path: Path, chain: RunningChain) -> None:
