@@ -91,7 +91,7 @@ def _component_gates(component: Component, slot: Slot | None, facts: DeviceFacts
         "V9",
         f"{name}: slot",
         f"a free slot of class {component.slot_class}",
-        "found" if slot else "none",
+        "one" if slot else "none",
         ok=slot is not None,
         reason=Reason.SLOT_MISSING,
     )

@@ -62,6 +62,6 @@ def enrol(config: DeviceConfig, arguments: argparse.Namespace, _progress: Progre
     text = (
         f"device {address}\n"
         f"key {config.device_key} ({'made' if made else 'was there'})\n"
-        f"request {output}: give it to the manufacturer (`fwledger device enrol {output}`)"
+        f"request {output}: give it to the manufacturer (`fwledger device enrol {output} --group N`)"
     )
     return Answer(document, text)

@@ -27,7 +27,7 @@ def report(config: DeviceConfig, _arguments: argparse.Namespace, progress: Progr
     with open_agent(config, progress=progress) as agent:
         proven, pending = send_and_prove(agent)
     document = {"schema": "fwledger/device-report/1", "proven": proven, "pending": pending}
-    text = f"{proven} events proven to be on the ledger, {pending} pending"
+    text = f"{counted(proven)} proven to be on the ledger, {pending} pending"
     return Answer(document, text, EXIT_NOT_YET if pending else 0)
 
 
@@ -48,7 +48,12 @@ def export(config: DeviceConfig, arguments: argparse.Namespace, progress: Progre
         ) from error
     count = len(receipts.items)
     document = {"schema": "fwledger/device-receipts/1", "file": str(file), "events": count}
-    return Answer(document, f"{count} events in {file}: carry it home (`fwledger receipts submit {file}`)")
+    return Answer(document, f"{counted(count)} in {file}: carry it home (`fwledger receipts submit {file}`)")
+
+
+def counted(events: int) -> str:
+    """A number of events, for people."""
+    return f"{events} event" if events == 1 else f"{events} events"
 
 
 def report_if_possible(agent: Agent) -> None:
@@ -79,7 +84,7 @@ def send_and_prove(agent: Agent) -> tuple[int, int]:
                 hint="add one, or carry them with `fwledger-device receipts export FILE`",
             )
         part = reporter.receipts(limit=EVENTS_PER_POST)
-        agent.progress.step(f"sending {len(part.items)} events")
+        agent.progress.step(f"sending {counted(len(part.items))}")
         send_receipts(url, part)
         arrived = _prove(agent)
         proven += arrived

@@ -40,8 +40,9 @@ def check(config: DeviceConfig, arguments: argparse.Namespace, progress: Progres
     if consultation.release is not None:
         document["version"] = consultation.release.manifest.version
     lines = [*_explained(arguments, decision.steps), _sentence(decision, consultation)]
-    for refusal in consultation.learned.refusals:
-        print(f"note: {refusal.source} was not used: {refusal.error}", file=sys.stderr)
+    # A source may be asked twice; one line says it.
+    for note in dict.fromkeys(str(refusal.error) for refusal in consultation.learned.refusals):
+        print(f"note: a source was not used: {note}", file=sys.stderr)
     return Answer(document, "\n".join(lines), EXIT_UPDATE_AVAILABLE if decision.installs else _code(decision))
 
 
