@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ledger_client.audit.statements import Act, DeviceEvent
+from ledger_client.ledger import ROLE_BITS
 from ledger_protocol.ledger.contract_state import ChannelWord
 from ledger_protocol.report.event import EventKind
 
@@ -172,10 +173,14 @@ def _who(act: Act, seats: Mapping[int, bytes]) -> str:
 
 def _event_text(event: DeviceEvent, names: Names) -> str:
     release = names.release(event.release) if any(event.release) else "what the factory installed"
-    parts = [f"{event.kind.name.lower()} {release}", names.report(event.detail)]
+    parts = [release, names.report(event.detail)]
     if event.kind in (EventKind.INSTALLED, EventKind.CONFIRMED, EventKind.REVERTED, EventKind.FAILED):
         parts.append("counted in the rollout" if event.voted else "not counted in the rollout")
     return "; ".join(part for part in parts if part)
+
+
+def _roles(bits: int) -> str:
+    return ", ".join(name for name, bit in ROLE_BITS.items() if bits & bit) or "no role"
 
 
 def _act_text(act: Act, names: Names) -> str:
@@ -199,6 +204,6 @@ def _act_text(act: Act, names: Names) -> str:
         case "TrustRootSet":
             return f"version {fields['version']}, {fields['digest'].hex()[:16]}"
         case "MemberSet":
-            return f"0x{fields['member'].hex()}: roles {fields['roles']:#b}, seat {fields['seat']}"
+            return f"0x{fields['member'].hex()}: {_roles(fields['roles'])}"
         case _:
             return ", ".join(f"{name} {value}" for name, value in fields.items())

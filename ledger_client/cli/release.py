@@ -151,7 +151,11 @@ def sign(
     app.emit(
         "release-sign",
         document,
-        [f"signed    {signed.id.hex()}", f"by key    {signer.public.key_id.hex()}", f"written   {where}"],
+        [
+            f"signed      {signed.id.hex()}",
+            f"by key      {signer.public.key_id.hex()}",
+            f"written     {where}",
+        ],
     )
 
 
@@ -196,7 +200,8 @@ def check(app: App, folder: Path, facts_file: Path, channel: str | None, **optio
         decision = checking.check_publication(
             app.ledger, verified, facts, held=app.root, channel=channel, rollout=rollout
         )
-    steps = sorted(verified.steps + decision.steps, key=lambda step: int(step.check.removeprefix("V")))
+    both = dict.fromkeys(verified.steps + decision.steps)  # V6 and V7 are in each
+    steps = sorted(both, key=lambda step: int(step.check.removeprefix("V")))
     document = {
         "release": "0x" + verified.release_id.hex(),
         "action": decision.action.value,

@@ -20,7 +20,9 @@ def read_release_id(text: str) -> bytes:
     except ValueError:
         raw = b""
     if len(raw) != 32:
-        raise UsageError("release id", expected="64 hex digits", got=text[:80])
+        raise UsageError(
+            "release", expected="its folder, its manifest file, or its id in 64 hex digits", got=text[:80]
+        )
     return raw
 
 

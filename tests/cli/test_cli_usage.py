@@ -39,7 +39,7 @@ BAD = [
     (["release", "list", "--rpc", "gopher://x"], 2, "flag: chain.rpc: expected URLs with http:// or https://"),
     (["release", "list"], 2, "no ledger is configured"),
     (["release", "list", "--config", "absent.toml"], 2, "cannot read absent.toml"),
-    (["release", "show", "0x12"], 2, "release id: expected 64 hex digits, got 0x12"),
+    (["release", "show", "0x12"], 2, "release: expected its folder, its manifest file, or its id in 64 hex digits, got 0x12"),
     (["release", "sign", "absent", "--key", "k.pem"], 2, "cannot read manifest absent"),
     (["release", "check", "absent", "--device", "facts.json"], 2, "cannot read device facts facts.json"),
     (["release", "build", "a=b=c.img", "--compatible", "acme,cam", "--version", "1", "--sequence", "1", "--channel", "s"], 2, "cannot read b=c.img"),
