@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from examples.demo.attacks import attack
 from examples.demo.devices import Device, install_and_kill, make_device, running, slot_digests
 from examples.demo.world import (
     BETA,
@@ -218,4 +219,5 @@ def run_demo(stage: Stage) -> None:
     unhealthy_release(world)
     revoke(world)
     update_from_stick(world)
+    attack(world)
     audit(world)
