@@ -3,7 +3,8 @@
 @title batches
 @license Apache-2.0
 @notice Events of many devices, all of one release, every signature checked. A bad item is skipped with a log and never
-        stops the others. An item's `link` is the event's `previous` (its top 160 bits) and its stamp in one word. There
+        stops the others; its reason is 1 malformed, 2 device not enrolled, 3 retired, 4 recorded already, 5 a gap,
+        6 previous event differs. An item's `link` is the event's `previous` (its top 160 bits) and its stamp in one word. There
         are three entry points because a frame is as large as its bound; their bodies are one text, inlined because a
         call costs more than the work, and a test compares them.
 """

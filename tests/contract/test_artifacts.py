@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts import compile as compiler
+from contracts import reference
 from ledger_protocol.ledger import layout
 from tests.contract.actors import artifact
 
@@ -113,3 +114,15 @@ def test_every_external_function_says_what_it_does_and_what_each_parameter_is(pa
         assert "@notice" in doc, name
         named = re.findall(r"(\w+): ", parameters)
         assert re.findall(r"@param (\w+)", doc) == named, name
+
+
+def test_the_reference_page_is_what_the_sources_say():
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run python -m contracts.reference"
+
+
+@pytest.mark.parametrize("name", compiler.CONTRACTS)
+def test_the_reference_page_names_every_function_and_log(name):
+    page = reference.PAGE.read_text(encoding="utf-8")
+    for entry in artifact(name)["abi"]:
+        if entry["type"] in ("function", "event"):
+            assert f"`{entry['name']}(" in page
