@@ -1,6 +1,7 @@
 """Write `docs/reference/contracts.md` from the contracts' NatSpec and artifacts.
 
-Run `python -m contracts.reference` after a change of a contract. A test compares the page with what the sources say, so the page cannot fall behind.
+Run `python -m contracts.reference` after a change of a contract. A test compares the page with
+what the sources say, so the page cannot fall behind.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def page() -> str:
         "Written by `python -m contracts.reference` from the contracts themselves; do not edit.",
         "",
         "Approvals and event signatures are compact (EIP-2098): `r`, and `vs` with v - 27 in the top bit of",
-        "s. Lists of approvals ascend by signer. Malformed calldata and lists above their bound revert without",
-        "a reason; every other refusal is `fwledger: ` and one of the reasons at the end.",
+        "s. Lists of approvals ascend by signer. Malformed calldata and lists above their bound revert",
+        "without a reason; every other refusal is `fwledger: ` and one of the reasons at the end.",
     ]
     for name in CONTRACTS:
         lines += _contract(name)
