@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -25,6 +26,9 @@ from tests.contract.actors import (
     queue_args,
 )
 from tests.contract.model import Approval, Model
+
+# Forty games of 25 acts, each followed by a look at the whole state: 20 s where nothing else runs.
+pytestmark = pytest.mark.timeout(600)
 
 CHANNELS = [digest("stable"), digest("beta")]
 RELEASES = [digest(f"release {i}") for i in range(3)]
