@@ -7,6 +7,7 @@ sending.
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -239,9 +240,9 @@ def command(example: str, *, sends: bool = False) -> Callable[[Callable[..., Any
             return function(app, **options)
 
         wrapped: Callable[..., Any] = run
-        wrapped.__doc__ = (
-            f"{function.__doc__}\n\n    \b\n    Example:\n      {example}\n\n    {EXIT_CODES}\n    "
-        )
+        # Python 3.13 dedents docstrings itself; earlier ones leave that to us.
+        text = inspect.cleandoc(function.__doc__ or "")
+        wrapped.__doc__ = f"{text}\n\n\b\nExample:\n  {example}\n\n{EXIT_CODES}\n"
         shared = [
             click.option(
                 "--config", type=PATH, metavar="FILE", help="fwledger.toml to read [default: ./fwledger.toml]"

@@ -37,7 +37,7 @@ for _made in (release_approve.approve, *release_ledger.COMMANDS):
 @release.command("build")
 @command(
     "fwledger release build rootfs=rootfs.img,read_only app=app.bin --compatible acme,cam --arch aarch64\n"
-    "        --version 1.2.0 --sequence 12 --channel stable --out releases/1.2.0"
+    "      --version 1.2.0 --sequence 12 --channel stable --out releases/1.2.0"
 )
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--compatible", required=True, help="the product line, as devices name theirs")
