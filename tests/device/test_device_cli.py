@@ -287,7 +287,7 @@ def test_a_new_key_begins_a_history_of_its_own(site, tmp_path):
     site.repository.seal()
     site.relay.status = 200
     assert site.device.address != old
-    assert site("report")[:2] == (0, "1 events proven to be on the ledger, 0 pending\n")
+    assert site("report")[:2] == (0, "1 event proven to be on the ledger, 0 pending\n")
     assert site.json("status")[1]["pending_events"] == 0
 
 
