@@ -122,9 +122,12 @@ class App:
 
     def agree(self, prepared: Prepared) -> None:
         """Show gas, cost and payer; go on only if told to."""
-        self.say(*prepared.lines())
         if self.yes:
+            self.say(*prepared.lines())
             return
+        # Not silenced by --quiet: nobody can agree to what was not shown.
+        for line in prepared.lines():
+            click.echo(line, err=True)
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise DeclinedError(
                 "nothing was sent: there is no terminal to ask at", hint="--yes sends without asking"

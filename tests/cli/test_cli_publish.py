@@ -38,7 +38,7 @@ def test_a_signature_of_a_key_that_the_root_does_not_name_does_not_count(maker: 
 
 def test_nothing_is_sent_without_a_yes_where_nobody_can_be_asked(maker: Manufacturer) -> None:
     folder = maker.signed("0.3.0", 1)
-    err = maker.refused("release", "publish", folder, "--channel", "stable", code=2)
+    err = maker.refused("release", "publish", folder, "--channel", "stable", "--quiet", code=2)
     assert "error: nothing was sent: there is no terminal to ask at" in err
     assert "paid by  0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in err
     assert maker.run("release", "list").out == "nothing was published yet\n"
