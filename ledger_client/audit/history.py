@@ -7,6 +7,7 @@ set (`closing`).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class History:
         self._last_place = place
         told = self.told(era)
         told.last_block = proven.block
-        carried = carried_in(proven.calldata)
+        carried = deque(carried_in(proven.calldata))
         for statement in found:
             if isinstance(statement, Act):
                 if missing := told.follow(statement):
@@ -148,7 +149,7 @@ class History:
         except ProtocolError as error:
             self._note(Verdict.GAP, where, f"no proof of the contracts: {error}")
 
-    def _follow_event(self, event: DeviceEvent, told: Told, carried: tuple[Carried, ...]) -> None:
+    def _follow_event(self, event: DeviceEvent, told: Told, carried: deque[Carried]) -> None:
         where, name = _where(event), f"0x{event.device.hex()}"
         device = told.devices.get(event.device)
         if device is None:
@@ -186,7 +187,7 @@ class History:
             return  # the signature is over the queue's last event
         first = event.sequence - event.of + 1
         covers = f"event {first}" if event.of == 1 else f"events {first} to {event.sequence}"
-        if any(recovered(digest, one.signature) == event.device for one in carried):
+        if _signed(digest, event.device, carried):
             self._note(Verdict.PROVED, where, f"{covers} of {name}: seals, receipt, signature, chain")
         else:
             self._note(
@@ -197,6 +198,18 @@ class History:
 
     def _note(self, verdict: Verdict, where: str, what: str) -> None:
         self.findings.append(Finding(verdict, where, what))
+
+
+def _signed(digest: bytes, device: bytes, carried: deque[Carried]) -> bool:
+    """Whether one of the carried signatures is the device's; the search goes on where the last one ended,
+    since a batch carries signatures in the order of its logs.
+    """
+    for _ in range(len(carried)):
+        one = carried[0]
+        carried.rotate(-1)
+        if recovered(digest, one.signature) == device:
+            return True
+    return False
 
 
 def _words_of(

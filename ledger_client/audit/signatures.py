@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from eth_abi import abi
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _SELECTOR_BYTES = 4
 _V_AT = 255
+# The largest batch that the journal takes; more in an input that nobody proved would only cost time.
+_MAX_SIGNATURES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def carried_in(calldata: bytes) -> tuple[Carried, ...]:
         values = abi.decode([abi_type(i) for i in entry["inputs"]], calldata[_SELECTOR_BYTES:])
     except DecodingError:
         return ()
-    return tuple(_compact(list(zip(entry["inputs"], values, strict=True))))
+    return tuple(islice(_compact(list(zip(entry["inputs"], values, strict=True))), _MAX_SIGNATURES))
 
 
 def recovered(digest: bytes, signature: bytes) -> bytes | None:
