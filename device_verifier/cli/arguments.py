@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from device_verifier.cli.output import OutputFormat
 from device_verifier.config import DEFAULT_CONFIG_PATH
@@ -32,6 +32,20 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(EXIT_USAGE)
 
 
+class _Version(argparse.Action):
+    """Prints the installed version, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata  # noqa: PLC0415 - it brings a mail parser, which no other command needs
+
+        try:
+            version = metadata.version("fwledger")
+        except metadata.PackageNotFoundError:
+            version = "unknown: this is a source tree"
+        print(f"{parser.prog}, version {version}")
+        parser.exit()
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; each command's name is in `command`."""
     parser = _Parser(
@@ -54,6 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FORMAT",
         help="readable (default), shell, json or json-pretty",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 

@@ -102,6 +102,13 @@ def test_a_wrong_command_line_is_two_lines_and_exit_code_2(argv, capsys):
     assert hint.startswith("hint: see `fwledger-device")
 
 
+def test_the_version_is_printed_without_a_config(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("fwledger-device, version ")
+
+
 def test_a_missing_config_is_exit_code_2(tmp_path, capsys):
     assert main(["--config", str(tmp_path / "none.toml"), "status"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
