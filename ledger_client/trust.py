@@ -179,7 +179,10 @@ def check_root(signed: bytes, *, where: str) -> HeldRoot:
     try:
         return HeldRoot(signed, verify_first(signed, now_s=None))
     except ProtocolError as error:
-        raise NotTrustedError(f"{where} is not a trust root that holds: {error}", hint=error.hint) from error
+        raise NotTrustedError(
+            f"{where} is not a trust root that holds: {error}",
+            hint=error.hint or "give the file that `fwledger deploy` or `fwledger trust sign` wrote",
+        ) from error
 
 
 def roots_up_to(

@@ -170,7 +170,10 @@ def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
     try:
         trust = TrustHistory.open(first, later=later, fingerprint=fingerprint)
     except ProtocolError as error:
-        raise NotTrustedError(f"trust root: {error}", hint=error.hint) from error
+        raise NotTrustedError(
+            f"trust root: {error}",
+            hint=error.hint or "give the file that the manufacturer's `fwledger deploy` wrote",
+        ) from error
     if fingerprint is None:
         app.say(f"note: trust root {trust.digests[0].hex()} is taken as given; --fingerprint compares it")
     return _Inputs(trust, given["export"])

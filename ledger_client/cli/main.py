@@ -89,6 +89,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Abort:
         return _tell("interrupted", "", EXIT_INTERRUPTED)
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later; it is the help, not an error
+            sys.stderr.write(f"{error.format_message()}\n")
+            return EXIT_USAGE
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"`{error.ctx.command_path} --help` shows how it is used"

@@ -166,6 +166,15 @@ def test_every_command_explains_itself_with_an_example_and_its_exit_codes(words:
     assert "--json" in text or words == "fwledger ipfs up"  # whose only output is JSON
 
 
+@pytest.mark.parametrize("words", [(), ("release",)])
+def test_a_noun_alone_prints_its_help_and_not_one_long_error(
+    folder: Manufacturer, words: tuple[str, ...]
+) -> None:
+    result = folder.run(*words, expect=2)
+    assert result.err.startswith("Usage: fwledger")
+    assert "error:" not in result.err
+
+
 def test_the_reference_page_is_what_help_prints() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "run: python -m tests.support.cli_reference"
 
