@@ -170,18 +170,24 @@ class History:
             else:
                 previous = carried[0].previous if carried else NO_PREVIOUS
                 self._note(Verdict.GAP, where, f"{missing} are missing")
-        digest = event_digest(
-            UpdateEvent(
-                release=event.release,
-                sequence=event.sequence,
-                kind=event.kind,
-                time=event.device_time,
-                detail=event.detail,
-                previous=previous,
-            ),
-            chain_id=told.ledger.chain_id,
-            journal=told.ledger.journal,
-        )
+        try:
+            digest = event_digest(
+                UpdateEvent(
+                    release=event.release,
+                    sequence=event.sequence,
+                    kind=event.kind,
+                    time=event.device_time,
+                    detail=event.detail,
+                    previous=previous,
+                ),
+                chain_id=told.ledger.chain_id,
+                journal=told.ledger.journal,
+            )
+        except ProtocolError as error:
+            # A device, or who carried its event, chose `previous`: one that is no link shall end no audit.
+            device.sequence, device.previous = event.sequence, NO_PREVIOUS
+            self._note(Verdict.WRONG, where, f"event {event.sequence} of {name}: {error}")
+            return
         device.sequence, device.previous = event.sequence, chain_link(digest)
         if event.position < event.of - 1:
             return  # the signature is over the queue's last event

@@ -220,6 +220,20 @@ def test_calldata_that_does_not_decode_is_refused_not_a_crash(told, export):
         assert any("no signature of 0x" in wrong for wrong in verdict["wrong"])
 
 
+def test_a_previous_that_is_no_link_is_a_finding_not_a_crash(told, export):
+    """Devices and who carries their events choose it: low bits that are not zero shall end no audit."""
+    lines = lines_of(export)
+    first, second = (i for i, line in enumerate(lines) if '"DeviceEvent"' in line)
+    document = json.loads(lines[second])
+    calldata = bytearray.fromhex(document["calldata"])
+    calldata[4 + 32 * 3 - 1] = 1  # releases, reports, previous
+    lines[second] = json.dumps({**document, "calldata": calldata.hex()})
+    del lines[first]
+    verdict = told.audit("verify", "--from", altered(export, lines), code=1)
+    assert any("event: previous" in wrong for wrong in verdict["wrong"]), verdict
+    assert verdict["proved"]
+
+
 def test_a_truncated_export_is_never_whole(told, export):
     """Cut after every line, and in the middle of the last: somebody left the end out."""
     lines = lines_of(export)
