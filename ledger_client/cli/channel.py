@@ -12,10 +12,12 @@ from ledger_client.cli.acts import approval_document, approval_options, rollout_
 from ledger_client.cli.app import App, command
 from ledger_client.cli.words import percent, utc
 from ledger_client.errors import UsageError
+from ledger_protocol.ledger.rollout import ALL_BPS, share_bps
 from ledger_protocol.release.manifest import channel_id
 
 if TYPE_CHECKING:
     from ledger_client.acts import Act, Rollout
+    from ledger_protocol.ledger.contract_state import ChannelWord
 
 
 @click.group()
@@ -108,8 +110,6 @@ def resume(app: App, name: str, **options: Any) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def status(app: App, names: tuple[str, ...]) -> None:
     """Show head, rollout and votes of channels; of all that fwledger.toml names where none is given."""
-    from ledger_protocol.ledger.rollout import share_bps
-
     names = names or app.config.release.channels
     if not names:
         raise UsageError("no channel is known", hint="name one, or `fwledger channel create`")
@@ -145,7 +145,7 @@ def status(app: App, names: tuple[str, ...]) -> None:
                 f"  head       {head.hex()}",
                 f"  sequence   {word.sequence}, security version {word.security_version}",
                 f"  published  {utc(word.published_at)}",
-                f"  rollout    {'halted at ' if word.halted else ''}{percent(share)} of devices",
+                f"  rollout    {_reach(word, share)}",
                 f"  breaker    over {percent(word.halt_bps)} failed of {word.min_reports} or more"
                 if word.halt_bps
                 else "  breaker    off",
@@ -153,3 +153,15 @@ def status(app: App, names: tuple[str, ...]) -> None:
             ]
         rows.append(row)
     app.emit("channel-status", {"channels": rows}, lines)
+
+
+def _reach(word: ChannelWord, share: int) -> str:
+    """How far a rollout is, and when it will have reached everybody."""
+    if word.halted:
+        return f"halted at {percent(share)} of devices"
+    if share >= ALL_BPS:
+        return "all devices"
+    if word.initial_bps == 0:
+        return "no device: it began with a share of 0"
+    whole = word.rollout_from + (word.hold_hours + word.ramp_hours) * 3600
+    return f"{percent(share)} of devices, all by {utc(whole)}"
