@@ -232,7 +232,7 @@ def test_a_manufacturer_is_not_deployed_twice_by_mistake(shared: Manufacturer) -
     [
         (["--release-threshold", "2"], "threshold"),
         (["--publish-threshold", "2"], "threshold of publishers: expected 1 to 1, got 2"),
-        (["--publish-threshold", "0"], "threshold of publishers: expected 1 to 1, got 0"),
+        (["--publish-threshold", "0"], "'--publish-threshold': 0 is not in the range 1<=x<=16"),
         (["--publisher", "0x12"], "publisher: expected 0x and 40 hex digits"),
         (["--min-validators", "5"], "validators of the chain: expected at least 5, got 4"),
         (["--validators", "absent.json"], "cannot read absent.json"),
