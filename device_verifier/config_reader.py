@@ -111,7 +111,8 @@ class Table:
         except ValueError:
             good = False
         if not good:
-            raise self._bad(key, "an http or https URL with a host", value)
+            # Shown without its user and password, which a misspelt URL carries too.
+            raise self._bad(key, "an http or https URL with a host", value.rpartition("@")[2])
         return value.rstrip("/")
 
     def url_or_none(self, key: str) -> str | None:

@@ -227,7 +227,9 @@ class HttpClient:
             return None
 
     def _connection(self) -> "_Connection":
-        host, port = self._url.hostname or "", self._url.port
+        host = self._url.hostname or ""
+        # Always a port: without one, `http.client` takes the end of an IPv6 address for it.
+        port = self._url.port or (http.client.HTTP_PORT if self._tls is None else http.client.HTTPS_PORT)
         if self._tls is not None:
             return _TlsConnection(
                 host, port, timeout=self._limits.connect_s, stall_s=self._limits.stall_s, context=self._tls
@@ -262,10 +264,29 @@ class _Timed:
     def __init__(self, *arguments: Any, stall_s: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._stall_s = stall_s
+        self._create_connection = self._dial  # what `http.client` opens its socket with
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self.sock: Any = _TimedSocket(self.sock, self)
+
+    def _dial(self, address: tuple[str, int], timeout: float, _source: object) -> socket.socket:
+        """Try the addresses of a name, which may have any number of dead ones, all within the deadline."""
+        last: OSError = ConnectionError("the name has no address")
+        for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+            sock = None
+            allowed_s = min(timeout, self.allowance_s())
+            try:
+                sock = socket.socket(family, kind, protocol)
+                sock.settimeout(allowed_s)
+                sock.connect(place)
+            except OSError as error:
+                last = error
+                if sock is not None:
+                    sock.close()
+            else:
+                return sock
+        raise last
 
     def break_off(self) -> None:
         """End the exchange from another thread: what waits on the socket sees it closed."""

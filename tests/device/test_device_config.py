@@ -112,6 +112,12 @@ def test_what_is_wrong_is_named(old, new, message):
     assert message in refused(edited(old, new))
 
 
+def test_a_misspelt_url_is_shown_without_its_password():
+    text = refused(edited('"http://127.0.0.1:8545/"', '"htp://user:hunter2@node.example"'))
+    assert "node.example" in text
+    assert "hunter2" not in text
+
+
 @pytest.mark.parametrize(
     "data", [b"\xff", b"a = ", b"a = 1\na = 2", b"#" * 300_000, b"a = " + b"[" * 100_000]
 )

@@ -1,8 +1,10 @@
 """Sources over HTTP, against servers that hang, drip, flood, cut off and lie."""
 
 import base64
+import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from importlib.resources import files
@@ -489,3 +491,41 @@ def test_every_source_stands_behind_its_interface(tmp_path):
         isinstance(s, BlockSource)
         for s in (GatewayBlocks(url), Directory(tmp_path), SlotChunks(tmp_path, {}))
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("http://[2001:db8::80]", ("2001:db8::80", 80)),
+        ("https://[2001:db8::beef]/x", ("2001:db8::beef", 443)),
+        ("http://[::1]:8080", ("::1", 8080)),
+        ("http://example.org", ("example.org", 80)),
+    ],
+)
+def test_every_kind_of_host_is_dialled_at_its_own_port(monkeypatch, url, wanted):
+    dialled = []
+
+    def resolve(host, port, *_rest, **_named):
+        dialled.append((host, port))
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(SourceUnreachable):
+        HttpClient(url, limits=QUICK).get("/", max_bytes=10)
+    assert dialled == [wanted]
+
+
+def test_slow_retrieval_by_a_name_with_many_dead_addresses_ends_in_time(monkeypatch):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        with contextlib.ExitStack() as waiting:
+            for _ in range(4):  # fill the queue of connections that nobody accepts
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(address)
+            one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [one] * 100)
+            error = refused_within(f"http://many.example:{address[1]}")
+    assert "no answer in time" in str(error)
