@@ -10,6 +10,8 @@ import click
 
 from ledger_client.acts import Rollout
 from ledger_client.cli.app import PATH, App
+from ledger_client.cli.words import utc
+from ledger_client.config import checksum_address
 from ledger_client.config_file import replace_file
 from ledger_client.errors import UsageError
 
@@ -120,9 +122,21 @@ def write_approval(app: App, approval: Approval, path: Path) -> None:
     """Write an approval file, and say what was approved."""
     if path.exists():
         raise UsageError(f"{path} exists already", hint="choose another name")
-    app.say(f"approved {approval.act.name} on chain {approval.act.chain_id}:")
-    app.say(*(f"  {name:<16} {text}" for name, text in approval.act.describe()))
+    app.say("approved:", *act_lines(app, approval.act))
     replace_file(path, approval.encode())
+
+
+def act_lines(app: App, act: Act) -> list[str]:
+    """An act as its approver reads it: where it counts, and all that it sets."""
+    lines = [f"{act.name} on chain {act.chain_id}, ledger {checksum_address(act.ledger)}"]
+    for name, text in act.describe():
+        told = text
+        if name == "deadline":
+            told = f"{text} ({utc(act[name])})"
+        elif name in ("channel", "leaves") and (known := app.channel_name(act[name])) != text:
+            told = f"{text} ({known})"
+        lines.append(f"  {name:<16} {told}")
+    return lines
 
 
 def approval_document(app: App, path: Path) -> tuple[dict[str, Any], list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger_client.cli.acts import rollout_of, rollout_options, write_approval
+from ledger_client.cli.acts import act_lines, rollout_of, rollout_options, write_approval
 from ledger_client.cli.app import PATH, App, command
 from ledger_client.config import checksum_address, parse_address
 from ledger_client.config_file import replace_file
@@ -46,7 +46,7 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
     bring it back.
     `release publish --approval ...` carries it out.
     """
-    from ledger_client.acting import approve_as_member, check_member
+    from ledger_client.acting import approve_as_member, check_act, check_member
     from ledger_client.approvals import read_act, read_signature, verify_approval
 
     out, signature, signer = options["out"], options["signature"], options["signer"]
@@ -59,6 +59,7 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
         raise UsageError("an approval file says channel and rollout already")
     else:
         act = read_act(source)
+        check_act(app.ledger, act)
         _check_release(app, act, source, folder)
     if options["typed_data"]:
         replace_file(out, json.dumps(act.typed_data(), indent=2).encode() + b"\n")
@@ -70,8 +71,7 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
         approval = verify_approval(act, address, read_signature(signature), where="--signature")
     else:
         if not source.is_dir():
-            app.say(f"{act.name}:", *(f"  {name:<16} {text}" for name, text in act.describe()))
-            _ask(app, "approve this?")
+            _ask(app, act, "approve this?")
         approval = approve_as_member(app.ledger, act, app.account)
     write_approval(app, approval, out)
     by = checksum_address(approval.signer)
@@ -97,6 +97,7 @@ def _planned(app: App, folder: Path, channel: str | None, rollout: Rollout | Non
 def _check_release(app: App, act: Act, source: Path, folder: Path | None) -> None:
     """Hold an act against the release that the approver has seen."""
     from ledger_client.releases import load_release, verify
+    from ledger_protocol.release.manifest import channel_id
 
     if folder is None:
         return
@@ -105,11 +106,27 @@ def _check_release(app: App, act: Act, source: Path, folder: Path | None) -> Non
     if act.name != "Publish" or act["release"] != found.id:
         named = act["release"].hex() if act.name == "Publish" else act.name
         raise NotTrustedError(f"{source} is not about {folder}", expected=found.id.hex(), got=named)
+    manifest = found.manifest
+    for what, expected, got in (
+        ("sequence", manifest.sequence, act["sequence"]),
+        ("security version", manifest.security_version, act["securityVersion"]),
+    ):
+        if got != expected:
+            raise NotTrustedError(f"{source}: {what} of {folder}", expected=expected, got=got)
+    if act["channel"] not in map(channel_id, manifest.channels):
+        raise NotTrustedError(
+            f"{source}: channel",
+            expected="one of " + ", ".join(manifest.channels),
+            got=app.channel_name(act["channel"]),
+        )
 
 
-def _ask(app: App, question: str) -> None:
-    """A person's yes, unless --yes said it already."""
+def _ask(app: App, act: Act, question: str) -> None:
+    """A person's yes, unless --yes said it already. Who is asked is shown what about, with --quiet too."""
     if app.yes:
+        app.say(*act_lines(app, act))
         return
+    for line in act_lines(app, act):
+        click.echo(line, err=True)
     if not app.interactive or not click.confirm(question, default=False, err=True):
         raise DeclinedError("nothing was approved", hint="--yes approves without asking")

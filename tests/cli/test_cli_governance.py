@@ -5,10 +5,12 @@ configured one.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ledger_client.acts import STRUCTS, Act
+from ledger_client.approvals import approve, read_approval
 from ledger_client.config_file import set_values
 from ledger_client.signers import dev_account
 from tests.support.manufacturer import Manufacturer, deployed, found
@@ -132,6 +134,48 @@ def test_a_halt_voids_the_approvals_that_were_gathered_before_it(shared: Manufac
     err = shared.refused(*publish(shared, folder, *approvals), code=1)
     assert "is for another act: expected epoch" in err
     assert "hint: all must approve the same file; an act on the channel since then voids approvals" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"ledger": bytes(19) + b"\xaa"}, 1, "Publish is an act on another ledger: expected 0x"),
+        ({"chain_id": 1}, 1, "on chain 31337, got 0x"),
+        ({"deadline": 1}, 2, "Publish is past its deadline: expected "),
+        ({"epoch": 0}, 2, "Publish can no longer be carried out: expected epoch "),
+        ({"sequence": 7}, 1, "sequence of releases/1.1.5: expected 4, got 7"),
+        ({"securityVersion": 3}, 1, "security version of releases/1.1.5: expected 0, got 3"),
+        ({"channel": b"\x01" * 32}, 1, "channel: expected one of stable"),
+    ],
+)
+def test_nobody_signs_an_act_that_another_wrote_for_elsewhere_or_for_nothing(
+    shared: Manufacturer, changes: dict[str, Any], code: int, said: str
+) -> None:
+    folder = shared.signed("1.1.5", 4)
+    first, _ = approved(shared, folder, "honest" + "".join(changes))
+    act = read_approval(shared.path / first).act
+    if "channel" in changes:
+        changes = {**changes, "epoch": 0}  # of a channel that nobody published on
+    fields = {name: act[name] for name, _ in STRUCTS["Publish"]}
+    where = {"chain_id": act.chain_id, "ledger": act.ledger}
+    where |= {k: v for k, v in changes.items() if k in where}
+    fields |= {k: v for k, v in changes.items() if k in fields}
+    (shared.path / "crafted.approval").write_bytes(
+        approve(Act.of("Publish", fields, **where), PUBLISHERS[0]).encode()
+    )
+    asked = ["release", "approve", "crafted.approval", "--release", folder, "--out", "crafted.out"]
+    assert said in shared.refused(*asked, "--dev-account", "4", "--yes", code=code)
+    assert said in shared.refused(*asked, "--typed-data", code=code)
+    assert not (shared.path / "crafted.out").exists()
+
+
+def test_an_approver_is_told_where_the_act_counts_and_until_when(shared: Manufacturer) -> None:
+    folder = shared.signed("1.1.6", 4)
+    first, _ = approved(shared, folder, "told")
+    ran = shared.run("release", "approve", first, "--out", "told.approval", "--dev-account", "5", "--yes")
+    assert "Publish on chain 31337, ledger 0x" in ran.err
+    assert " UTC)" in ran.err
+    assert "(stable)" in ran.err
 
 
 def test_a_guardian_alone_revokes_but_not_as_mandatory(shared: Manufacturer) -> None:
