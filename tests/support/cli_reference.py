@@ -1,4 +1,5 @@
-"""docs/reference/cli.md is what `fwledger ... --help` prints. To write it anew:
+"""docs/reference/cli.md and chain.md are what `fwledger ... --help` and `fwledger-chain ... --help` print. To
+write them anew:
 
 python -m tests.support.cli_reference
 """
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger_client.cli.main import cli
+from local_chain.cli import main as chain_cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+CHAIN_REFERENCE = REFERENCE.with_name("chain.md")
 WIDTH = 100
 
 HEAD = """\
@@ -24,6 +27,14 @@ HEAD = """\
 What `--help` prints, for reading in one place; a test compares it with the command. Every command takes `--json`,
 talks on standard error, and ends with 0 (done), 1 (not trusted or refused), 2 (usage) or 3 (chain or content
 unreachable).
+"""
+
+
+CHAIN_HEAD = """\
+# The `fwledger-chain` command
+
+What `--help` prints; a test compares it with the command. It is a development chain: real EVM, real QBFT seals, one
+process, known keys. `up` and `follow` print an address when they answer; Ctrl-C ends them.
 """
 
 
@@ -48,9 +59,18 @@ def commands(
 
 
 def reference() -> str:
-    """The whole page."""
-    parts = [HEAD]
-    for words, text in commands(cli, ("fwledger",), None):
+    """The page of `fwledger`."""
+    return _page(HEAD, cli, "fwledger")
+
+
+def chain_reference() -> str:
+    """The page of `fwledger-chain`."""
+    return _page(CHAIN_HEAD, chain_cli, "fwledger-chain")
+
+
+def _page(head: str, group: click.Group, name: str) -> str:
+    parts = [head]
+    for words, text in commands(group, (name,), None):
         body = "\n".join(line.rstrip() for line in text.splitlines())
         parts.append(f"## {words}\n\n```text\n{body}\n```\n")
     return "\n".join(parts)
@@ -59,3 +79,4 @@ def reference() -> str:
 if __name__ == "__main__":
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     REFERENCE.write_text(reference(), encoding="utf-8")
+    CHAIN_REFERENCE.write_text(chain_reference(), encoding="utf-8")

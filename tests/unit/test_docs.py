@@ -34,6 +34,7 @@ from tests.protocol_makers import (
     signed_root,
     trust_root,
 )
+from tests.support.cli_reference import CHAIN_REFERENCE, chain_reference
 from tests.support.device_twin import DeviceTwin
 
 if TYPE_CHECKING:
@@ -175,6 +176,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert linked.exists(), target
         if place:
             assert place in anchors(linked), target
+
+
+def test_the_page_of_the_chain_is_what_help_prints() -> None:
+    assert CHAIN_REFERENCE.read_text(encoding="utf-8") == chain_reference(), (
+        "run: python -m tests.support.cli_reference"
+    )
 
 
 def test_the_index_of_the_reference_lists_every_page() -> None:
