@@ -29,6 +29,7 @@ from ledger_client.errors import (
     NodeRefusedError,
     NotMinedError,
     RevertedError,
+    UnreachableError,
     UsageError,
     WrongLedgerError,
 )
@@ -164,17 +165,33 @@ class Network:
                 return digest
             raise
 
+    def knows(self, transaction: bytes) -> bool:
+        """Whether a node has a transaction, mined or waiting in its pool."""
+        with translated("eth_getTransactionByHash"), contextlib.suppress(TransactionNotFound):
+            self.web3.eth.get_transaction(transaction)  # type: ignore[arg-type]
+            return True
+        return False
+
     def wait(self, transaction: bytes, *, call: Call, sender: bytes) -> Receipt:
-        """Wait until a transaction is mined. Raises NotMinedError in the end, or the contract's refusal."""
+        """Wait until a transaction is mined. Raises NotMinedError in the end, or the contract's refusal.
+
+        A node that cannot be reached meanwhile, or that does not know yet (geth while it indexes), is asked
+        again: the transaction is out, and whoever sent it must learn its hash.
+        """
         deadline = time.monotonic() + self._receipt_timeout_s
         pause_s = _FIRST_POLL_S
         while True:
-            with translated("eth_getTransactionReceipt"), contextlib.suppress(TransactionNotFound):
-                found = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
-                break
+            trouble = ""
+            try:
+                with translated("eth_getTransactionReceipt"), contextlib.suppress(TransactionNotFound):
+                    found = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
+                    break
+            except UnreachableError as error:
+                trouble = f" ({error})"
             if time.monotonic() > deadline:
                 raise NotMinedError(
-                    f"no receipt for transaction 0x{transaction.hex()} after {self._receipt_timeout_s:g} s",
+                    f"no receipt for transaction 0x{transaction.hex()} after"
+                    f" {self._receipt_timeout_s:g} s{trouble}",
                     transaction=transaction,
                     hint="it may still be mined: look before you send it again",
                 )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.config import checksum_address
-from ledger_client.errors import NodeRefusedError, UsageError
+from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, UsageError
+from ledger_protocol.keccak import keccak256
 
 if TYPE_CHECKING:
     from ledger_client.network import Call, Fees, Network, Receipt
@@ -119,13 +120,24 @@ def send(network: Network, prepared: Prepared, account: Account) -> Receipt:
         }
     for attempt in range(_NONCE_TRIES):
         raw = account.sign_transaction(fields | {"nonce": network.nonce(account.address)})
+        transaction = keccak256(raw)
         try:
-            transaction = network.send_raw(raw)
+            network.send_raw(raw)
         except NodeRefusedError as error:
-            taken = any(words in str(error).lower() for words in _NONCE_WORDS)
-            if taken and attempt < _NONCE_TRIES - 1:
-                continue
-            raise
+            if not any(words in str(error).lower() for words in _NONCE_WORDS):
+                raise
+            # A first node may have taken it, and its answer was lost: then the nonce is taken by ourselves,
+            # and signing anew would send the same act twice.
+            if not network.knows(transaction):
+                if attempt < _NONCE_TRIES - 1:
+                    continue
+                raise
+        except UnreachableError as error:
+            raise NotMinedError(
+                f"nobody said whether transaction 0x{transaction.hex()} was taken: {error}",
+                transaction=transaction,
+                hint="it may still be mined: look before you send it again",
+            ) from error
         return network.wait(transaction, call=prepared.call, sender=account.address)
     raise AssertionError("the loop returns or raises")
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, WrongLedgerError
-from ledger_client.network import Call, Network
+from ledger_client.network import Call, Fees, Network
 from ledger_client.rpc import MAX_ANSWER_BYTES, is_loopback, mask_url
-from ledger_client.transactions import ether, gwei
+from ledger_client.signers import dev_account
+from ledger_client.transactions import Prepared, ether, gwei
+from ledger_client.transactions import send as transact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHAIN_ID = 31337
+ALICE = dev_account(0, chain_id=CHAIN_ID)
 
 
 class Node:
@@ -250,6 +253,89 @@ def test_waiting_for_a_receipt_ends_and_says_that_it_may_still_come(nodes: list[
     with pytest.raises(NotMinedError, match="no receipt for transaction 0x0707") as caught:
         connect(nodes[0].url).wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
     assert "before you send it again" in caught.value.hint
+
+
+MINED = {
+    "transactionHash": "0x" + "07" * 32, "transactionIndex": "0x0", "blockHash": "0x" + "00" * 32,
+    "blockNumber": "0x10", "from": "0x" + "00" * 20, "to": None, "contractAddress": None, "status": "0x1",
+    "gasUsed": "0x5208", "cumulativeGasUsed": "0x5208", "effectiveGasPrice": "0x1", "logs": [],
+    "logsBloom": "0x" + "00" * 256, "type": "0x2",
+}  # fmt: skip
+
+
+def waiting(*urls: str, receipt_timeout_s: float) -> Network:
+    return Network(urls, chain_id=CHAIN_ID, timeout_s=2.0, receipt_timeout_s=receipt_timeout_s)
+
+
+def test_a_node_that_dies_while_we_wait_leaves_us_with_the_transactions_hash(nodes: list[Node]) -> None:
+    network = waiting(nodes[0].url, receipt_timeout_s=0.05)
+    nodes[0].respond = lambda handler, _: send(handler, 503, b"") or True
+    with pytest.raises(NotMinedError, match=r"no receipt for transaction 0x0707.*no RPC node answered"):
+        network.wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
+
+
+def test_a_node_that_is_still_indexing_is_asked_again(nodes: list[Node]) -> None:
+    answers = [_Error(-32000, "transaction indexing is in progress"), None, MINED]
+
+    def respond(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> bool:
+        if request["method"] == "eth_getTransactionReceipt":
+            nodes[0].answers[request["method"]] = answers.pop(0)
+        return False
+
+    nodes[0].respond = respond
+    network = waiting(nodes[0].url, receipt_timeout_s=5)
+    receipt = network.wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
+    assert (receipt.block_number, receipt.gas_used, answers) == (16, 21_000, [])
+
+
+def prepared() -> Prepared:
+    fees = Fees(max_fee=1, tip=1)
+    return Prepared(Call(bytes(20), b"", "test"), ALICE.address, 21_000, 25_000, fees, 10**18, CHAIN_ID)
+
+
+def test_a_transaction_whose_answer_was_lost_is_not_sent_under_another_nonce(nodes: list[Node]) -> None:
+    """The first node took it and died; the second has it from the network and says that its nonce is used."""
+    for node in nodes:
+        node.answers |= {
+            "eth_getTransactionCount": "0x0",
+            "eth_sendRawTransaction": _Error(-32000, "nonce too low"),
+            "eth_getTransactionByHash": {"hash": "0x" + "07" * 32},
+            "eth_getTransactionReceipt": MINED,
+        }
+    nodes[0].respond = lambda handler, request: (
+        request["method"] == "eth_sendRawTransaction" and (send(handler, 503, b"") or True)
+    )
+    receipt = transact(waiting(nodes[0].url, nodes[1].url, receipt_timeout_s=5), prepared(), ALICE)
+    assert receipt.block_number == 16
+    assert nodes[1].asked.count("eth_sendRawTransaction") == 1
+
+
+def test_a_nonce_that_somebody_else_took_is_followed_by_the_next(nodes: list[Node]) -> None:
+    taken = [_Error(-32000, "nonce too low"), "0x" + "07" * 32]
+    nodes[0].answers |= {
+        "eth_getTransactionCount": "0x0",
+        "eth_getTransactionByHash": None,
+        "eth_getTransactionReceipt": MINED,
+    }
+
+    def respond(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> bool:
+        if request["method"] == "eth_sendRawTransaction":
+            nodes[0].answers[request["method"]] = taken.pop(0)
+        return False
+
+    nodes[0].respond = respond
+    assert transact(waiting(nodes[0].url, receipt_timeout_s=5), prepared(), ALICE).block_number == 16
+    assert taken == []
+
+
+def test_a_transaction_that_nobody_confirmed_taking_is_named(nodes: list[Node]) -> None:
+    nodes[0].answers["eth_getTransactionCount"] = "0x0"
+    nodes[0].respond = lambda handler, request: (
+        request["method"] == "eth_sendRawTransaction" and (send(handler, 503, b"") or True)
+    )
+    with pytest.raises(NotMinedError, match="nobody said whether transaction 0x") as caught:
+        transact(connect(nodes[0].url), prepared(), ALICE)
+    assert caught.value.transaction.hex() in str(caught.value)
 
 
 def test_what_may_be_secret_in_a_url_is_masked() -> None:
