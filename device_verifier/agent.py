@@ -14,6 +14,7 @@ from device_verifier.records import LogLine
 from device_verifier.reporter import Reporter, Statement
 from device_verifier.slots import other_slot
 from device_verifier.store import Change, Store
+from device_verifier.trusted_ledger import MAX_CLOCK_LEAD_S
 from ledger_protocol.ledger.contract_state import DeviceWord
 from ledger_protocol.report.document import Stage
 from ledger_protocol.report.event import EventKind
@@ -77,12 +78,13 @@ class Agent:
         )
 
     def at_s(self) -> int:
-        """Return the time for records and events: the clock's, else the newest proven header's, else 0."""
-        now_s = self.clock()
-        if now_s is not None:
-            return now_s
-        floor = self.store.floor()
-        return 0 if floor is None else floor.time
+        """Return the time for records and events: the clock's, else the newest proven header's, else 0.
+
+        A clock that is provably behind (a board without a battery starts in 1970) is no clock.
+        """
+        now_s, floor = self.clock(), self.store.floor()
+        seen_s = 0 if floor is None else floor.time
+        return seen_s if now_s is None or now_s < seen_s - MAX_CLOCK_LEAD_S else now_s
 
     def log(
         self,
@@ -151,5 +153,5 @@ class Agent:
         return frozenset(
             refusal.release
             for refusal in self.store.refusals()
-            if not refusal.by_policy and (refusal.retry_at_s is None or refusal.retry_at_s > at_s)
+            if not refusal.by_policy and refusal.holds(at_s, clock_error_s=MAX_CLOCK_LEAD_S)
         )

@@ -1,13 +1,15 @@
 """The built-in health check: a slot from which the device could not be updated again must not stay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from device_verifier.agent import Agent
 from device_verifier.durable import DurableSteps, replace_file
 from device_verifier.errors import DeviceError, SlotFailure
 from device_verifier.fetcher import fetch_block
-from device_verifier.inquiry import learn
+from device_verifier.inquiry import Held, Memory, learn
+from device_verifier.ledger_view import LedgerFloor
 from device_verifier.records import Install, Origin
 from device_verifier.sources import BlockSource, LedgerSource
 from device_verifier.sources.bundle import Bundle
@@ -58,7 +60,9 @@ def update_path(
     if install.origin is Origin.BUNDLE:
         try:
             with Bundle(agent.config.state_dir / SAMPLE_NAME) as sample:
-                learn(agent.outline(), sources=[sample], memory=agent.memory)
+                # Can it be read and checked? Its age is no question any more: newer blocks may have come
+                # between the install and this boot.
+                learn(replace(agent.outline(), now_s=None), sources=[sample], memory=_Timeless(agent.memory))
         except DeviceError as error:
             return f"a bundle cannot be read any more: {error}"
         return ""
@@ -70,6 +74,22 @@ def update_path(
         except DeviceError:
             return str(error)
     return ""
+
+
+class _Timeless:
+    """The device's memory without its floor, and without raising it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def held(self) -> Held:
+        return replace(self._memory.held(), floor=None)
+
+    def keep_root(self, signed: bytes) -> None:
+        self._memory.keep_root(signed)
+
+    def keep_floor(self, floor: LedgerFloor) -> None:
+        """Keep nothing: the real floor is this one or higher."""
 
 
 class _Collect:

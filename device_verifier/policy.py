@@ -267,9 +267,9 @@ def _timing_gates(view: LedgerView, facts: DeviceFacts, head: bytes, word: Chann
         action=Action.WAIT,
     )
     if facts.windows:
-        # Without a clock the proven header's time stands in: it is never ahead of the truth by more than its
-        # quorum lies.
-        at_s = view.header.time if facts.now_s is None else facts.now_s
+        # Without a clock, or with one behind it, the proven header's time stands in: it is never ahead of the
+        # truth by more than its quorum lies.
+        at_s = max(view.header.time, facts.now_s or 0)
         inside = any(window.holds(at_s) for window in facts.windows)
         yield gate(
             "V5",

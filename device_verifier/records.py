@@ -132,6 +132,14 @@ class Refusal:
     retry_at_s: int | None
     by_policy: bool
 
+    def holds(self, at_s: int, *, clock_error_s: int) -> bool:
+        """Say whether it still holds at `at_s`.
+
+        One that waits holds only where its own time can be right: written by a clock that was further ahead
+        than `clock_error_s`, it would keep the release away for as long as that clock was wrong.
+        """
+        return self.retry_at_s is None or self.at_s - clock_error_s <= at_s < self.retry_at_s
+
 
 @dataclass(frozen=True, slots=True)
 class EventChain:

@@ -132,6 +132,8 @@ def test_the_proven_headers_time_stands_in_for_a_clock_in_a_window(scene):
     inside = Window(frozenset(range(7)), minute, minute + 1)
     assert outcome(scene, windows=(inside,), now_s=None)[0] is Action.INSTALL
     assert outcome(scene, windows=(ANOTHER_TIME,), now_s=None)[1] is Reason.OUTSIDE_WINDOW
+    assert outcome(scene, windows=(inside,), now_s=100)[0] is Action.INSTALL, "a clock that starts in 1970"
+    assert outcome(scene, windows=(ANOTHER_TIME,), now_s=100)[1] is Reason.OUTSIDE_WINDOW
 
 
 def test_consent_waits_for_this_very_release(scene):

@@ -10,6 +10,7 @@ from device_verifier.records import Phase
 from ledger_protocol.report.reasons import Reason
 from tests.sim.device import SimDevice
 from tests.sim.power import CountingSteps, PowerCut
+from tests.sim.repository import GENESIS_TIME
 
 HEALTH = """
 [[health]]
@@ -156,6 +157,39 @@ def test_a_release_that_is_only_cut_off_is_tried_again_later(device):
     device.repository.time += 3_600
     device.repository.seal()
     assert device.install().armed
+
+
+def test_a_clock_that_was_years_ahead_when_a_release_was_cut_off_does_not_keep_it_away_for_years(device):
+    installed(device, GOOD)
+    device.ledger.down = device.blocks.down = True
+    truth = device.repository.time
+    device.repository.time += 10 * 365 * 86_400
+    assert device.boot().reason is Reason.CONNECTIVITY_LOST
+    device.repository.time = truth
+    device.ledger.down = device.blocks.down = False
+    assert device.install().armed
+
+
+def test_a_board_that_starts_in_1970_waits_as_long_before_it_tries_a_cut_off_release_again(device):
+    installed(device, GOOD)
+    device.ledger.down = device.blocks.down = True
+    truth, device.repository.time = device.repository.time, 100
+    assert device.boot().reason is Reason.CONNECTIVITY_LOST
+    device.repository.time = truth
+    device.ledger.down = device.blocks.down = False
+    assert device.install().decision.reason is Reason.ALREADY_FAILED
+    assert min(event.time for event in device.events()) >= GENESIS_TIME
+    device.repository.time += 3_601
+    device.repository.seal()
+    assert device.install().armed
+
+
+def test_a_bundle_that_newer_blocks_overtook_before_the_reboot_is_still_an_update_path(device):
+    bundle = device.bundle(device.release(images=GOOD))
+    assert device.install(bundle=bundle).armed
+    device.repository.seal()
+    device.check()
+    assert device.boot().phase is Phase.CONFIRMED
 
 
 def test_a_lost_old_slot_is_no_reason_to_fall_back_to_it(device):
