@@ -40,14 +40,14 @@ def ipfs() -> None:
     "--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Written once both ports answer."
 )
 def up(store: Path, api_port: int, gateway_port: int, gateway_host: str, ready_file: Path | None) -> None:
-    r"""Run the node until it is interrupted. Prints one line of JSON when it answers.
+    """Run the node until it is interrupted. Prints one line of JSON when it answers.
 
     \b
     Example:
       fwledger ipfs up --store blocks --gateway-host 0.0.0.0
 
     Exit codes: 0 stopped, 2 usage: a port that is taken, a directory that is no store.
-    """
+    """  # noqa: D301 - click reads the character itself
 
     def on_ready(address: NodeAddress) -> None:
         if ready_file:
