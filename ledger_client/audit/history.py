@@ -7,6 +7,7 @@ set (`closing`).
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ledger_client.audit.collect import StateEvidence
     from ledger_client.audit.trust import Era, TrustHistory
     from ledger_protocol.ledger.header import Header
+    from ledger_protocol.release.trust_root import LedgerRef
 
 
 @dataclass(slots=True)
@@ -156,33 +158,21 @@ class History:
             self._note(Verdict.GAP, where, f"device {name} has no enrolment in this history")
             device = told.devices.setdefault(event.device, DeviceTold())
         told.name_release(event.release)
-        previous = device.previous
         if event.sequence <= device.sequence:
-            self._note(
-                Verdict.WRONG, where, f"event {event.sequence} of {name} after event {device.sequence}"
-            )
+            what = f"event {event.sequence} of {name} after event {device.sequence}"
+            self._note(Verdict.WRONG, where, what)
             return
+        previous = device.previous
         if event.sequence > device.sequence + 1:
             missing = f"events {device.sequence + 1} to {event.sequence - 1} of {name}"
             if event.gap_previous is not None:
                 previous = event.gap_previous
                 self._note(Verdict.GAP, where, f"{missing} never reached the ledger, which noted it")
             else:
-                previous = carried[0].previous if carried else NO_PREVIOUS
+                previous = _previous_of(event, told.ledger, carried)
                 self._note(Verdict.GAP, where, f"{missing} are missing")
         try:
-            digest = event_digest(
-                UpdateEvent(
-                    release=event.release,
-                    sequence=event.sequence,
-                    kind=event.kind,
-                    time=event.device_time,
-                    detail=event.detail,
-                    previous=previous,
-                ),
-                chain_id=told.ledger.chain_id,
-                journal=told.ledger.journal,
-            )
+            digest = _digest(event, previous, told.ledger)
         except ProtocolError as error:
             # A device, or who carried its event, chose `previous`: one that is no link shall end no audit.
             device.sequence, device.previous = event.sequence, NO_PREVIOUS
@@ -204,6 +194,29 @@ class History:
 
     def _note(self, verdict: Verdict, where: str, what: str) -> None:
         self.findings.append(Finding(verdict, where, what))
+
+
+def _digest(event: DeviceEvent, previous: bytes, ledger: LedgerRef) -> bytes:
+    signed = UpdateEvent(
+        release=event.release,
+        sequence=event.sequence,
+        kind=event.kind,
+        time=event.device_time,
+        detail=event.detail,
+        previous=previous,
+    )
+    return event_digest(signed, chain_id=ledger.chain_id, journal=ledger.journal)
+
+
+def _previous_of(event: DeviceEvent, ledger: LedgerRef, carried: deque[Carried]) -> bytes:
+    """The `previous` that the device signed, where the event before was left out of the evidence."""
+    if event.of > 1:  # a queue came alone, and its signature is over the last event
+        return carried[0].previous if carried else NO_PREVIOUS
+    for one in carried:
+        with contextlib.suppress(ProtocolError):
+            if recovered(_digest(event, one.previous, ledger), one.signature) == event.device:
+                return one.previous
+    return NO_PREVIOUS
 
 
 def _signed(digest: bytes, device: bytes, carried: deque[Carried]) -> bool:

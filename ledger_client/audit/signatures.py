@@ -15,13 +15,13 @@ from eth_utils.exceptions import ValidationError
 
 from ledger_client.audit.statements import abi_type, contract_abi
 from ledger_protocol.keccak import keccak256
-from ledger_protocol.report.event import NO_PREVIOUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SELECTOR_BYTES = 4
 _V_AT = 255
+_HEAD = ((1 << 160) - 1) << 96
 # The largest batch that the journal takes; more in an input that nobody proved would only cost time.
 _MAX_SIGNATURES = 512
 
@@ -68,7 +68,8 @@ def _compact(named: list[tuple[dict[str, Any], Any]]) -> Iterator[Carried]:
     if "r" in flat and "vs" in flat:
         v, s = flat["vs"] >> _V_AT, flat["vs"] & ((1 << _V_AT) - 1)
         signature = flat["r"].to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v])
-        yield Carried(signature, flat.get("previous", NO_PREVIOUS))
+        linked = (flat.get("link", 0) & _HEAD).to_bytes(32, "big")  # a batch packs `previous` and stamp
+        yield Carried(signature, flat.get("previous", linked))
     for argument, value in named:
         if argument["type"] == "tuple":
             yield from _compact(list(zip(argument["components"], value, strict=True)))

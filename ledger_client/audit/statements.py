@@ -94,11 +94,11 @@ def statements(proven: ProvenReceipt, *, ledger: LedgerRef) -> tuple[Statement, 
         place = Place(block=proven.block, index=proven.index, log=number, time=proven.time)
         if name == "Gap":
             gap = fields["previous"]
-        elif name == "Recorded":
-            found.append(_recorded(place, fields, gap))
-            gap = None
-        elif name == "QueueRecorded":
-            found.extend(_queue(place, fields, gap))
+        elif name in _EVENT_LOGS:
+            try:
+                found.extend(_EVENT_LOGS[name](place, fields, gap))
+            except (ValueError, IndexError) as error:  # a kind that there is not, a release that it lacks
+                raise NotTrustedError(f"log {name} of {contract} makes no sense", got=str(error)) from error
             gap = None
         else:
             found.append(Act(place=place, name=name, fields=fields))
@@ -155,9 +155,9 @@ def _plain(kind: str, value: Any) -> Any:
     return value
 
 
-def _recorded(place: Place, fields: Mapping[str, Any], gap: bytes | None) -> DeviceEvent:
+def _recorded(place: Place, fields: Mapping[str, Any], gap: bytes | None) -> Iterator[DeviceEvent]:
     stamp = fields["stamp"]
-    return _event(
+    yield _event(
         place, fields, stamp, state=stamp >> _STATE_AT, voted=bool((stamp >> _VOTED_AT) & 1), gap_previous=gap
     )
 
@@ -190,3 +190,6 @@ def _event(place: Place, fields: Mapping[str, Any], stamp: int, *, state: int, *
         group=state >> _GROUP_AT & _U24,
         **rest,
     )
+
+
+_EVENT_LOGS = {"Recorded": _recorded, "QueueRecorded": _queue}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ledger_client.audit.statements import Act, DeviceEvent
 from ledger_client.ledger import ROLE_BITS
@@ -153,14 +153,27 @@ _ACT_VERBS = {
     "Enrolled": "enrolled",
     "TrustRootSet": "trust root set",
     "MemberSet": "member set",
+    "OperatorApproved": "approved",
+    "Skipped": "event skipped",
+    "Anchored": "anchored",
+    "MemberProposed": "member proposed",
+    "ThresholdsProposed": "thresholds proposed",
+    "ThresholdsSet": "thresholds set",
+    "SuccessorProposed": "successor proposed",
+    "SuccessorNamed": "successor named",
+    "TrustRootProposed": "trust root proposed",
+    "Cancelled": "cancelled",
 }
+# Fields that say who acted, where a log names somebody.
+_ACTORS = ("by", "operator", "gateway")
 
 
 def _who(act: Act, seats: Mapping[int, bytes]) -> str:
     if "device" in act.fields:
         return f"device 0x{act.fields['device'].hex()}"
-    if "by" in act.fields:
-        return f"0x{act.fields['by'].hex()}"
+    for actor in _ACTORS:
+        if actor in act.fields:
+            return f"0x{act.fields[actor].hex()}"
     bitmap = act.fields.get("approvers", 0)
     if act.name == "Revoked" and not bitmap:
         return GUARDIAN_ALONE
@@ -205,5 +218,12 @@ def _act_text(act: Act, names: Names) -> str:
             return f"version {fields['version']}, {fields['digest'].hex()[:16]}"
         case "MemberSet":
             return f"0x{fields['member'].hex()}: {_roles(fields['roles'])}"
+        case "OperatorApproved":
+            return names.release(fields["release"])
         case _:
-            return ", ".join(f"{name} {value}" for name, value in fields.items())
+            shown = {name: value for name, value in fields.items() if name not in _ACTORS}
+            return ", ".join(f"{name} {_text(value)}" for name, value in shown.items())
+
+
+def _text(value: Any) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
