@@ -87,10 +87,13 @@ def submit(
     *,
     send: Callable[[Call], Receipt],
     ipfs: IpfsClient | None,
+    known_reports: bool = True,
 ) -> Outcome:
     """Record what is new of a receipts document, reports first; `send` signs, sends and waits (and may ask).
 
-    Without `ipfs` the reports stay where they are, and an auditor sees "body missing". Raises NotTrustedError
+    Without `ipfs` the reports stay where they are, and an auditor sees "body missing". `known_reports` keeps
+    those of events that the journal is past already, too: they may have been left out before, but the ledger
+    does not say that it ever recorded these, so whoever serves strangers leaves them. Raises NotTrustedError
     for a document that does not hold, the contract's refusals, and what `send` and `ipfs` raise.
     """
     chain_id = journal.network.chain_id
@@ -105,7 +108,8 @@ def submit(
         raise UsageError(f"device {checksum_address(receipts.device)} is retired, and its events are refused")
     fresh = [one for one in events if one.event.sequence > word.sequence]
     new = [one for one in fresh if one.event.kind != EventKind.CHECKED]
-    reports = _keep_reports(receipts, ipfs) if ipfs is not None else 0
+    after = 0 if known_reports else word.sequence
+    reports = _keep_reports(receipts, ipfs, after=after) if ipfs is not None else 0
     recorded = 0
     for run in runs(new):
         recorded += _send_run(journal, run, receipts, send)
@@ -151,10 +155,10 @@ def _send_run(
     return len(pending)
 
 
-def _keep_reports(receipts: Receipts, ipfs: IpfsClient) -> int:
+def _keep_reports(receipts: Receipts, ipfs: IpfsClient, *, after: int) -> int:
     kept = 0
     for item in receipts.items:
-        if item.report is not None:
+        if item.report is not None and item.signed.event.sequence > after:
             ipfs.put_block(item.report, DAG_CBOR, pin=True)
             kept += 1
     return kept

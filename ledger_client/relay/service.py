@@ -103,12 +103,18 @@ class Relay:
             raw, chain_id=self.ledger.network.chain_id, journal=self.journal.address
         )
         with self._lock:
-            known = self.journal.device(document.device).sequence
-            fresh = sum(1 for one in events if one.event.sequence > known)
-            said = self._said_by(document.device, fresh)
-            outcome = receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs)
+            word = self.journal.device(document.device)
+            fresh = sum(1 for one in events if one.event.sequence > word.sequence)
+            # Only enrolled devices are remembered: keys cost nothing, and many would push out a chatty one.
+            said = self._said_by(document.device, fresh) if word.enrolled else deque[float]()
             said.extend([self.now_s()] * fresh)
-            return outcome
+            try:
+                return receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs, known_reports=False)
+            except UnreachableError:
+                # Not the device's doing: it will say the same again.
+                for _ in range(fresh):
+                    said.pop()
+                raise
 
     def _group_proof(self, group: int, devices: tuple[bytes, ...]) -> bytes:
         channel = self.ledger.channel_of(group)

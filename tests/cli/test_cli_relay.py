@@ -125,6 +125,39 @@ def test_receipts_are_recorded_once(relay: str, maker: Manufacturer, twin: Devic
     assert [(r["recorded"], r["already"]) for r in results] == [(1, 0), (0, 1)]
 
 
+def forked(twin: DeviceTwin, count: int) -> bytes:
+    """Receipts of a rooted device that tells its history another way."""
+    other = DeviceTwin(twin.chain_id, twin.journal, key=twin.key)
+    for _ in range(count):
+        other.say(EventKind.REJECTED, b"\x02" * 32)
+    return other.receipts()
+
+
+def test_reports_that_the_ledger_never_records_are_not_kept(
+    relay: str, maker: Manufacturer, twin: DeviceTwin
+) -> None:
+    (maker.path / "forking.request").write_bytes(twin.request())
+    maker.run("device", "enrol", "forking.request", "--group", "1", "--yes")
+    for _ in range(3):
+        twin.say(EventKind.REJECTED, b"\x01" * 32)
+    results = [
+        json.loads(ask(relay + "/fwledger/v1/receipts", body=body)[1])
+        for body in (twin.receipts(), twin.receipts(), forked(twin, 3))
+    ]
+    assert [(r["recorded"], r["reports"]) for r in results] == [(3, 3), (0, 0), (0, 0)]
+
+
+def test_what_the_ledger_refuses_counts_as_said(relay: str, maker: Manufacturer, twin: DeviceTwin) -> None:
+    """Else a rooted device has the relay check, estimate and keep reports for it without end."""
+    (maker.path / "refused.request").write_bytes(twin.request())
+    maker.run("device", "enrol", "refused.request", "--group", "1", "--yes")
+    twin.say(EventKind.BASELINE, b"\x01" * 32)
+    ask(relay + "/fwledger/v1/receipts", body=twin.receipts())
+    fork = forked(twin, MAX_EVENTS_PER_DEVICE // 2)
+    answers = [ask(relay + "/fwledger/v1/receipts", body=fork)[0] for _ in range(3)]
+    assert answers == [422, 422, 429]
+
+
 def test_a_device_believes_the_proofs_that_the_relay_serves(
     relay: str, maker: Manufacturer, twin: DeviceTwin
 ) -> None:
