@@ -8,6 +8,7 @@ from device_verifier.refusals import refused
 from ledger_protocol.errors import ProtocolError, QuorumError
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.proof import LedgerProof
+from ledger_protocol.limits import MAX_TIME_S
 from ledger_protocol.release.trust_root import HeaderTrust, QbftTrust, TrustRoot
 from ledger_protocol.report.reasons import Reason
 
@@ -17,6 +18,8 @@ __all__ = ["MAX_CLOCK_LEAD_S", "authentic_header", "refuse_old", "usable_clock"]
 # zone, and still stops a quorum of stolen validator keys from pushing the floor years ahead, where it would
 # refuse the truth.
 MAX_CLOCK_LEAD_S: Final = 86_400
+# The largest block number that the state file's 64-bit integers hold.
+MAX_NUMBER: Final = 2**63 - 1
 
 
 def usable_clock(now_s: int | None, root: TrustRoot, floor: LedgerFloor | None) -> int | None:
@@ -53,6 +56,14 @@ def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None
     except ProtocolError as error:
         # Not sealed the way of the pinned network at all: most often the URL of another one.
         raise refused(error, Reason.WRONG_CHAIN, "the header") from error
+    if header.number > MAX_NUMBER or header.timestamp > MAX_TIME_S:
+        raise NotTrusted(
+            "the header's number or time is beyond what any chain of the ledger has",
+            reason=Reason.WRONG_CHAIN,
+            expected=f"block {MAX_NUMBER} and time {MAX_TIME_S}, or earlier",
+            got=f"block {header.number} at time {header.timestamp}",
+            hint="the validators' keys may be stolen; tell the manufacturer",
+        )
     first = root.ledger
     if header.number < first.from_block or header.timestamp < first.from_time:
         raise NotTrusted(

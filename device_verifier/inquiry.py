@@ -5,8 +5,9 @@ when one of them lies or is silent.
 """
 
 import contextlib
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from device_verifier import policy
@@ -20,6 +21,7 @@ from device_verifier.sources import BlockSource, LedgerSource, StateQuery
 from device_verifier.trusted_ledger import LedgerFloor, LedgerView, TrustedLedger
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
+from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.limits import MAX_ENVELOPE_BYTES, MAX_MANIFEST_BYTES
 from ledger_protocol.release.envelope import Envelope
 from ledger_protocol.report.reasons import Reason
@@ -123,11 +125,13 @@ def learn(
         device=facts.address if with_device or (facts.channel is None and facts.group is None) else None,
     )
     best: Learned | None = None
+    hints: list[tuple[bytes, ...]] = []
     for source, proof in ask_all(sources, lambda source: source.proof(query, ledger=root.ledger)):
         ledger = _ledger(facts, memory)
         try:
             if isinstance(proof, DeviceError):
                 raise proof
+            hints.append(_hints(proof))
             ledger.update_header(proof)
             try:
                 view = ledger.read(query)
@@ -149,7 +153,8 @@ def learn(
         best = Learned(view, source.name, ())
     if best is None:
         raise _nobody(refusals)
-    return Learned(best.view, best.source, tuple(refusals))
+    view = replace(best.view, envelope_hints=_in_turn(hints))
+    return Learned(view, best.source, tuple(refusals))
 
 
 def consult(
@@ -270,6 +275,20 @@ def _with_ancestors(facts: DeviceFacts, memory: Memory, source: LedgerSource) ->
 def _ledger(facts: DeviceFacts, memory: Memory) -> TrustedLedger:
     held = memory.held()
     return TrustedLedger(trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked)
+
+
+def _hints(proof: bytes) -> tuple[bytes, ...]:
+    """Return a proof's hints. They need no trust, and not only the newest block's bearer may give them."""
+    try:
+        return LedgerProof.decode(proof).envelopes
+    except ProtocolError:
+        return ()
+
+
+def _in_turn(hints: Sequence[tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Merge every source's hints, one of each in turn, so that false ones cannot crowd out the others'."""
+    rounds = itertools.chain.from_iterable(itertools.zip_longest(*hints))
+    return tuple(dict.fromkeys(hint for hint in rounds if hint is not None))
 
 
 def _readable_cids(hints: Sequence[bytes]) -> list[Cid]:

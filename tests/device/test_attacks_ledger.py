@@ -8,6 +8,7 @@ import pytest
 
 from device_verifier.sources import StateQuery
 from device_verifier.trusted_ledger import MAX_CLOCK_LEAD_S
+from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.proof import LedgerProof
@@ -413,3 +414,23 @@ def test_a_note_in_place_of_a_header_is_refused():
     scene = Scene()
     scene.ledger.tamper = lambda proof: altered(proof, header=None, note=b"origin/evm/1337\n")
     assert scene.refusal().reason is Reason.NOTE_UNSUPPORTED
+
+
+@pytest.mark.parametrize("first", ["the hostile one", "the honest one"])
+def test_malicious_mirror_that_withholds_the_envelopes_hint_does_not_hide_the_release(first):
+    scene = Scene()
+    hostile = MemoryLedger(scene.repository, name="hostile")
+    hostile.tamper = lambda proof: altered(proof, envelopes=())
+    scene.ledgers = [hostile, scene.ledger] if first == "the hostile one" else [scene.ledger, hostile]
+    assert scene.installs(scene.release)
+
+
+def test_malicious_mirror_with_the_newest_block_and_false_hints_does_not_hide_the_release():
+    scene = Scene()
+    scene.ledger.at = scene.repository.chain[-1]
+    scene.repository.seal()
+    false = tuple(Cid.of(DAG_CBOR, bytes([n])).to_bytes() for n in range(64))
+    hostile = MemoryLedger(scene.repository, name="hostile")
+    hostile.tamper = lambda proof: altered(proof, envelopes=false)
+    scene.ledgers = [hostile, scene.ledger]
+    assert scene.installs(scene.release)

@@ -229,3 +229,11 @@ def test_a_proof_verifies_in_a_few_milliseconds_and_stays_small_whatever_the_fle
         assert best_s < 0.010
     assert max(sizes) < 6_000
     assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("beyond", [{"number": 2**63}, {"time": 2**63}, {"time": 2**40}])
+def test_a_sealed_header_beyond_what_can_be_kept_is_refused(repository, beyond):
+    repository.seal(**beyond)
+    with pytest.raises(NotTrusted) as caught:
+        ledger(repository).update_header(repository.proof(STABLE))
+    assert caught.value.reason is Reason.WRONG_CHAIN
