@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,6 +15,7 @@ from ledger_protocol.errors import MalformedError, TrustRootError
 from ledger_protocol.fields import Fields, distinct, octets
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.release.signing import PublicKey, check_threshold
+from ledger_protocol.release.witness_key import VKEY, WitnessKey
 
 if TYPE_CHECKING:
     from ledger_protocol.content.dag_cbor import Encodable, Value
@@ -28,8 +27,6 @@ REQUIRE: Final = ("any", "all")
 
 _FINAL_RULE: Final = re.compile(r"seals|finalized|depth:[1-9][0-9]{0,5}")
 _ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9._/-]*/evm/[1-9][0-9]{0,19}")
-_VKEY: Final = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
-_VKEY_TYPE: Final = 0xFF  # C2SP signed-note: a signature type named by a text that follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +135,11 @@ class TrustRoot:
                 expected="null in version 1 and only there",
                 got=f"version {root.version}",
             )
+        witnesses = root.headers.witnesses
+        if witnesses is not None and not witnesses.origin.endswith(f"/evm/{root.ledger.chain_id}"):
+            raise TrustRootError(
+                "origin of witnesses", expected=f"to end in /evm/{root.ledger.chain_id}", got=witnesses.origin
+            )
         if root.expires is not None and root.expires <= root.issued_at:
             raise TrustRootError("expiry of trust root", expected=f"after {root.issued_at}", got=root.expires)
         return root
@@ -218,14 +220,16 @@ def _witnesses(fields: Fields) -> WitnessTrust:
             "keys",
             min_count=1,
             max_count=limits.MAX_WITNESSES,
-            pattern=_VKEY,
+            pattern=VKEY,
             max_bytes=limits.MAX_VKEY_BYTES,
         ),
         origin=fields.name("origin", pattern=_ORIGIN, max_bytes=limits.MAX_LABEL_BYTES),
         final=fields.name("final", pattern=_FINAL_RULE),
     )
     fields.end()
-    distinct((_vkey_point(vkey).hex() for vkey in witnesses.keys), where="public keys of witnesses")
+    distinct(
+        (WitnessKey.parse(vkey).point.hex() for vkey in witnesses.keys), where="public keys of witnesses"
+    )
     if not len(witnesses.keys) < 2 * witnesses.threshold <= 2 * len(witnesses.keys):
         raise TrustRootError(
             "threshold of witnesses",
@@ -234,20 +238,6 @@ def _witnesses(fields: Fields) -> WitnessTrust:
             hint="with half of them or fewer, two notes that differ could both count",
         )
     return witnesses
-
-
-def _vkey_point(vkey: str) -> bytes:
-    """Return the Ed25519 point of a vkey `name+id+base64(ff ‖ type ‖ point)`; its id must be its hash."""
-    name, key_id, encoded = vkey.split("+", 2)
-    try:
-        data = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raise TrustRootError("vkey of witness", expected="base64", got=encoded) from None
-    if base64.b64encode(data).decode("ascii") != encoded or len(data) <= 33 or data[0] != _VKEY_TYPE:
-        raise TrustRootError("vkey of witness", expected="canonical, type ff, a name, 32 bytes", got=vkey)
-    if hashlib.sha256(name.encode("utf-8") + b"\n" + data).digest()[:4].hex() != key_id:
-        raise TrustRootError("key id of witness", expected="hash of name and key", got=key_id)
-    return data[-32:]
 
 
 def _to_map(root: TrustRoot) -> dict[str, Encodable]:
