@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from ledger_client.network import Call, Receipt
 
+# An open connection without a request (seconds), and requests at once: each may hold a body of 17 MiB.
+_IDLE_S = 30
+_MAX_REQUESTS = 32
+
 
 @click.group()
 def relay() -> None:
@@ -40,6 +44,7 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
     """
     import uvicorn
 
+    from ledger_client.content.node.protocol import PunctualProtocol
     from ledger_client.relay.app import build_app
     from ledger_client.relay.service import Relay
     from ledger_client.relay.sockets import listening_socket
@@ -67,7 +72,17 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
     bound = listening_socket(listen or app.config.relay.listen)
     host, port = bound.getsockname()[:2]
     ready = {"schema": "fwledger/relay-ready/1", "url": f"http://{host}:{port}", "account": app.account.text}
-    config = uvicorn.Config(build_app(service), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        build_app(service),
+        http=PunctualProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE_S,
+        limit_concurrency=_MAX_REQUESTS,
+    )
 
     class _Server(uvicorn.Server):
         async def startup(self, sockets: object = None) -> None:

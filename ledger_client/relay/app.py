@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -25,13 +27,16 @@ PREFIX = "/fwledger/v1"
 RESULT_SCHEMA = "fwledger/receipts-result/1"
 ERROR_SCHEMA = "fwledger/error/1"
 
+# A stick's worth of receipts over a slow link (seconds); who drips a body holds memory that others need.
+BODY_S = 60.0
+
 _CBOR = "application/cbor"
 _MAX_AGE_S = int(PROOF_LIFE_S)
 _ROOT_MAX_AGE_S = 3_600  # a version never changes
 
 
-def build_app(relay: Relay) -> Starlette:
-    """The ASGI application of a relay."""
+def build_app(relay: Relay, *, body_s: float = BODY_S) -> Starlette:
+    """The ASGI application of a relay; a request's body must be there after `body_s` seconds."""
 
     async def channel(request: Request) -> Response:
         name = request.path_params["name"]
@@ -40,9 +45,9 @@ def build_app(relay: Relay) -> Starlette:
         return await _proof(lambda: relay.channel(name))
 
     async def group(request: Request) -> Response:
-        number = request.path_params["number"]
-        if number > MAX_U24:
-            return _refuse(UsageError("group", expected=f"0 to {MAX_U24}", got=number), 400)
+        number = _number(request.path_params["number"])
+        if number is None or number > MAX_U24:
+            return _refuse(UsageError("group", expected=f"0 to {MAX_U24}", got="another"), 400)
         return await _proof(lambda: relay.group(number))
 
     async def device(request: Request) -> Response:
@@ -53,9 +58,9 @@ def build_app(relay: Relay) -> Starlette:
         return await _proof(lambda: relay.device(address))
 
     async def trust_root(request: Request) -> Response:
-        version = request.path_params["version"]
-        if not 0 < version <= MAX_U32:
-            return _refuse(UsageError("version", expected=f"1 to {MAX_U32}", got=version), 404)
+        version = _number(request.path_params["version"])
+        if version is None or not 0 < version <= MAX_U32:
+            return _refuse(UsageError("version", expected=f"1 to {MAX_U32}", got="another"), 404)
         try:
             found = await run_in_threadpool(relay.trust_root, version)
         except (ClientError, ProtocolError) as error:
@@ -66,7 +71,15 @@ def build_app(relay: Relay) -> Starlette:
         return Response(found, media_type=_CBOR, headers=headers)
 
     async def receipts(request: Request) -> Response:
-        raw = await _body(request, MAX_RECEIPTS_BYTES)
+        try:
+            async with asyncio.timeout(body_s):
+                raw = await _body(request, MAX_RECEIPTS_BYTES)
+        except TimeoutError:
+            return _refuse(
+                UsageError("receipts", expected=f"all of them within {body_s:g} s", got="less"), 408
+            )
+        except ClientDisconnect:
+            return Response(status_code=400)
         if raw is None:
             limit = f"at most {MAX_RECEIPTS_BYTES} bytes"
             return _refuse(UsageError("receipts", expected=limit, got="more"), 413)
@@ -79,12 +92,17 @@ def build_app(relay: Relay) -> Starlette:
     return Starlette(
         routes=[
             Route(f"{PREFIX}/proof/channel/{{name}}", channel),
-            Route(f"{PREFIX}/proof/group/{{number:int}}", group),
+            Route(f"{PREFIX}/proof/group/{{number}}", group),
             Route(f"{PREFIX}/proof/device/{{address}}", device),
-            Route(f"{PREFIX}/trust-roots/{{version:int}}", trust_root),
+            Route(f"{PREFIX}/trust-roots/{{version}}", trust_root),
             Route(f"{PREFIX}/receipts", receipts, methods=["POST"]),
         ]
     )
+
+
+def _number(text: str) -> int | None:
+    """A decimal number; None for anything else, and for more digits than any of ours has."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 async def _proof(make: Callable[[], bytes]) -> Response:

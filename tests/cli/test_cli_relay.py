@@ -4,6 +4,7 @@ refused.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from device_verifier.sources import StateQuery
 from device_verifier.sources.relay import RelayLedger
 from device_verifier.trusted_ledger import TrustedLedger
 from ledger_client.config import load_config
+from ledger_client.relay.app import build_app
 from ledger_client.relay.service import MAX_EVENTS_PER_DEVICE
 from ledger_protocol.release.trust_root import verify_first
 from ledger_protocol.report.event import EventKind
@@ -27,6 +29,7 @@ from tests.support.device_twin import DeviceTwin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger_client.relay.service import Relay
     from tests.support.chain import RunningChain
     from tests.support.manufacturer import Manufacturer
 
@@ -75,8 +78,11 @@ def ask(url: str, *, body: bytes | None = None) -> tuple[int, bytes]:
         ("/fwledger/v1/proof/device/0x12", 400),
         ("/fwledger/v1/proof/device/nobody", 400),
         ("/fwledger/v1/proof/group/16777216", 400),
-        ("/fwledger/v1/proof/group/-1", 404),
-        ("/fwledger/v1/proof/group/x", 404),
+        ("/fwledger/v1/proof/group/-1", 400),
+        ("/fwledger/v1/proof/group/x", 400),
+        ("/fwledger/v1/proof/group/" + "9" * 5000, 400),
+        ("/fwledger/v1/proof/group/%D9%A1", 400),
+        ("/fwledger/v1/trust-roots/" + "9" * 5000, 404),
         ("/fwledger/v1/proof/channel/" + "x" * 100, 400),
         ("/fwledger/v1/trust-roots/0", 404),
         ("/fwledger/v1/trust-roots/2", 404),
@@ -98,6 +104,26 @@ def test_a_body_that_is_no_receipts_is_refused(relay: str, body: bytes) -> None:
 
 def test_a_body_over_the_limit_is_cut_off(relay: str) -> None:
     assert ask(relay + "/fwledger/v1/receipts", body=bytes(18 * 2**20))[0] == 413
+
+
+def test_a_body_that_drips_is_given_up() -> None:
+    """Who sends receipts byte by byte holds memory that others need."""
+    told: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/fwledger/v1/receipts", "raw_path": b"", "headers": [],
+        "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http", "server": ("x", 1),
+    }  # fmt: skip
+    app = build_app(cast("Relay", None), body_s=0.05)
+    asyncio.run(app(scope, receive, send))
+    assert told[0]["status"] == 408
 
 
 def test_a_device_that_is_not_enrolled_is_sent_away(relay: str, twin: DeviceTwin) -> None:
