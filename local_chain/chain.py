@@ -51,6 +51,7 @@ class LocalChain:
         self.pool = Pool()
         self.sealer: Sealer | None = None
         self.backend: Backend = PyEvm(store.nodes, chain_id=genesis.chain_id, fork=genesis.fork)
+        self.on_block: Callable[[Block], None] | None = None  # told of every new block, once it stands
         self.time_offset_s = 0
         self._now = now
         self._next_timestamp: int | None = None
@@ -121,6 +122,7 @@ class LocalChain:
             self.store.nodes.discard()
             raise
         self._next_timestamp = None
+        self._tell(block)
         return block
 
     def import_block(self, block: Block) -> None:
@@ -141,6 +143,7 @@ class LocalChain:
         except BaseException:
             self.store.nodes.discard()
             raise
+        self._tell(block)
 
     def environment(self, header: Header) -> Environment:
         """What a contract sees in the block of ``header``."""
@@ -252,6 +255,10 @@ class LocalChain:
         self.store.commit_block(block, body.stored_transactions(), body.stored_logs())
         for transaction in body.transactions:
             self.pool.remove(transaction)
+
+    def _tell(self, block: Block) -> None:
+        if self.on_block is not None:
+            self.on_block(block)
 
 
 def _expect_same(made: Header, claimed: Header) -> None:

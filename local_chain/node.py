@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledger_protocol.release.trust_root import Validator
     from local_chain.accounts import DevAccount
     from local_chain.chain import LocalChain
+    from local_chain.channels import Channel
     from local_chain.headers import Block
     from local_chain.rpc.quantities import BlockRef
     from local_chain.transactions import Transaction
@@ -26,7 +27,7 @@ class Node:
 
     ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``.
     ``forward`` is where a node that does not seal sends transactions. ``on_waiting`` is told when
-    ``seal_waiting`` should be called, soon and once.
+    ``seal_waiting`` should be called, soon and once; ``on_pending`` of each transaction that came in.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Node:
         self.promote: Callable[[], None] | None = None
         self.filters = FilterTable()
         self.on_waiting: Callable[[], None] | None = None
+        self.channels: dict[Channel, None] = {}  # an ordered set
+        self.on_pending: Callable[[Transaction], None] | None = None
         self._sealing_queued = False
 
     def submit(self, raw: bytes) -> Transaction:
@@ -53,6 +56,8 @@ class Node:
         if self.chain.sealer is None:
             return self._pass_on(raw)
         transaction = self.chain.submit(raw)
+        if self.on_pending is not None:
+            self.on_pending(transaction)
         if self.instant and not self._sealing_queued:
             self._sealing_queued = True
             if self.on_waiting is not None:

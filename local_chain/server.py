@@ -1,4 +1,5 @@
-"""The node over HTTP: one port, one worker thread that owns the chain and takes requests in order of arrival.
+"""The node over HTTP and WebSocket: one port, and one worker thread that owns the chain and takes requests
+in order of arrival.
 
 Because there is one queue, whoever has sent a transaction and then asks for its receipt finds it: the
 sealing stands in the queue between the two.
@@ -20,16 +21,19 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from local_chain.errors import ChainError
 from local_chain.rpc.dispatch import answer
+from local_chain.rpc.subscriptions import publish
+from local_chain.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import FrameType
 
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
+    from starlette.websockets import WebSocket
 
     from local_chain.node import Node
 
@@ -73,6 +77,8 @@ def application(
 ) -> Starlette:
     """The ASGI application. ``tasks`` are background loops that run while it serves."""
     node.on_waiting = lambda: worker.enqueue(node.seal_waiting)
+    publish(node)
+    sockets = Sockets(node, worker, privileged=loopback)
 
     async def serve(request: Request) -> Response:
         if loopback and not _is_local(request):
@@ -84,6 +90,12 @@ def application(
         if response is None:
             return Response(status_code=204)
         return Response(response, media_type="application/json")
+
+    async def serve_socket(websocket: WebSocket) -> None:
+        if loopback and not _is_local(websocket):
+            await websocket.close()  # before it is accepted: the client sees status 403
+            return
+        await sockets.serve(websocket)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -97,7 +109,8 @@ def application(
             worker.close()
             node.chain.store.close()
 
-    return Starlette(routes=[Route("/", serve, methods=["POST"])], lifespan=lifespan)
+    routes = [Route("/", serve, methods=["POST"]), WebSocketRoute("/", serve_socket)]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -130,6 +143,8 @@ def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -
         access_log=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=2,
+        ws_max_size=MAX_BODY_BYTES,
+        ws_per_message_deflate=False,  # clients are near
     )
 
     class Announcing(uvicorn.Server):
@@ -171,7 +186,7 @@ async def _read(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _is_local(request: Request) -> bool:
+def _is_local(request: HTTPConnection) -> bool:
     """Whether the request was meant for this machine by a program on it, and not sent by a web page that it
     shows.
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError, ExecutionFailed
 from local_chain.json_input import parse_json
-from local_chain.rpc import about, blocks, dev, filters, logs, sending, state
+from local_chain.rpc import about, blocks, dev, filters, logs, sending, state, subscriptions
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
 
 if TYPE_CHECKING:
+    from local_chain.channels import Channel
     from local_chain.node import Node
 
 MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
@@ -26,10 +27,10 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32602,
     -32603,
 )
-SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3
+SERVER_ERROR, NO_NOTIFICATIONS, LIMIT_EXCEEDED, REVERTED = -32000, -32001, -32005, 3  # as geth numbers them
 
 # The modules fill the table when they are imported.
-METHOD_MODULES = (about, blocks, dev, filters, logs, sending, state)
+METHOD_MODULES = (about, blocks, dev, filters, logs, sending, state, subscriptions)
 
 _log = logging.getLogger(__name__)
 
@@ -43,27 +44,30 @@ class RpcError(Exception):
     data: Json = None
 
 
-def answer(node: Node, body: bytes, *, privileged: bool) -> bytes | None:
+def answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | None = None) -> bytes | None:
     """The answer to a body with one request or a batch; None when it held only notifications.
 
-    ``privileged`` allows what only the machine's own user may do.
+    ``privileged`` allows what only the machine's own user may do. ``channel`` is the connection of a client
+    that can be told of events.
     """
     try:
         request = parse_json(body)
     except ValueError as error:
         return _encode(_failure(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
     if not isinstance(request, list):
-        response = _single(node, request, privileged=privileged)
+        response = _single(node, request, privileged=privileged, channel=channel)
         return None if response is None else _encode(response)
     if not 1 <= len(request) <= MAX_BATCH:
         text = f"invalid request: expected a batch of 1 to {MAX_BATCH} requests, got {len(request)}"
         return _encode(_failure(None, RpcError(INVALID_REQUEST, text)))
-    responses = [_single(node, item, privileged=privileged) for item in request]
+    responses = [_single(node, item, privileged=privileged, channel=channel) for item in request]
     present = [response for response in responses if response is not None]
     return _encode(present) if present else None
 
 
-def _single(node: Node, request: Json, *, privileged: bool) -> dict[str, Json] | None:
+def _single(
+    node: Node, request: Json, *, privileged: bool, channel: Channel | None
+) -> dict[str, Json] | None:
     if not isinstance(request, dict):
         return _failure(None, RpcError(INVALID_REQUEST, "invalid request: expected an object"))
     identifier = request.get("id")
@@ -72,7 +76,7 @@ def _single(node: Node, request: Json, *, privileged: bool) -> dict[str, Json] |
             None, RpcError(INVALID_REQUEST, "invalid request: expected an id that is text or a number")
         )
     try:
-        result = _call(node, request, privileged=privileged)
+        result = _call(node, request, privileged=privileged, channel=channel)
     except RpcError as error:
         response = _failure(identifier, error)
     else:
@@ -80,8 +84,8 @@ def _single(node: Node, request: Json, *, privileged: bool) -> dict[str, Json] |
     return response if "id" in request else None
 
 
-def _call(node: Node, request: dict[str, Json], *, privileged: bool) -> Json:
-    name, params = request.get("method"), request.get("params", [])
+def _call(node: Node, request: dict[str, Json], *, privileged: bool, channel: Channel | None) -> Json:
+    name, params = request.get("method"), request.get("params")
     if request.get("jsonrpc") != "2.0" or not isinstance(name, str):
         raise RpcError(INVALID_REQUEST, 'invalid request: expected "jsonrpc": "2.0" and a method')
     method = METHODS.get(name)
@@ -89,10 +93,15 @@ def _call(node: Node, request: dict[str, Json], *, privileged: bool) -> Json:
         raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available")
     if method.privileged and not privileged:
         raise RpcError(SERVER_ERROR, f"{name} is for loopback only: this node listens on a network address")
+    if method.over_socket and channel is None:
+        raise RpcError(NO_NOTIFICATIONS, "notifications not supported: connect by WebSocket")
+    if params is None:
+        params = []
     if not isinstance(params, list):
         raise RpcError(INVALID_PARAMS, "expected params as a list")
     try:
-        return method.function(node, *method.parse(params))
+        context = (node, channel) if method.over_socket else (node,)
+        return method.function(*context, *method.parse(params))
     except InvalidParams as error:
         raise RpcError(INVALID_PARAMS, str(error)) from error
     except ExecutionFailed as error:

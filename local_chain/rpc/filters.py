@@ -32,7 +32,7 @@ _FOREVER = (1 << 63) - 1  # a height that no chain reaches, and that SQLite hold
 @method("eth_newFilter", mapping)
 def new_filter(node: Node, fields: Mapping[str, Json]) -> Json:
     """Wait for logs; without a height as its end, the filter stays open."""
-    is_open = "blockHash" not in fields and member(fields, "toBlock", block_ref, LATEST).number is None
+    is_open = fields.get("blockHash") is None and member(fields, "toBlock", block_ref, LATEST).number is None
     query = log_query(node, {**fields, "toBlock": hex_quantity(_FOREVER)} if is_open else fields)
     return hex_quantity(node.filters.add(Filter(node.chain.head.number + 1, logs=query)))
 

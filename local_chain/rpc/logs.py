@@ -56,7 +56,7 @@ def log_query(node: Node, fields: Mapping[str, Json]) -> LogQuery:
     topics = member(fields, "topics", _topics, nothing)
     block_hash = member(fields, "blockHash", hash32, None)
     if block_hash is not None:
-        if "fromBlock" in fields or "toBlock" in fields:
+        if fields.get("fromBlock") is not None or fields.get("toBlock") is not None:
             raise InvalidParams("cannot specify both blockHash and fromBlock/toBlock")
         number = node.chain.block_with_hash(block_hash).number
         return LogQuery(number, number, addresses, topics)

@@ -22,12 +22,16 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A function of the node and the parsed parameters. ``privileged`` methods answer on loopback only."""
+    """A function of the node and the parsed parameters. ``privileged`` methods answer on loopback only.
+
+    ``over_socket`` ones need a connection that stays open: their function takes its ``Channel`` second.
+    """
 
     name: str
     function: Callable[..., Json]
     params: tuple[Param, ...]
     privileged: bool
+    over_socket: bool
 
     def parse(self, values: list[Json]) -> list[Any]:
         """The parsed parameters; InvalidParams that names the first wrong one."""
@@ -51,12 +55,14 @@ class Method:
 METHODS: dict[str, Method] = {}
 
 
-def method(name: str, *params: Param | Callable[[Json], Any], privileged: bool = False) -> Callable[[F], F]:
+def method(
+    name: str, *params: Param | Callable[[Json], Any], privileged: bool = False, over_socket: bool = False
+) -> Callable[[F], F]:
     """Register the decorated function as the method ``name``."""
 
     def register(function: F) -> F:
         declared = tuple(param if isinstance(param, Param) else Param(param) for param in params)
-        METHODS[name] = Method(name, function, declared, privileged)
+        METHODS[name] = Method(name, function, declared, privileged, over_socket)
         return function
 
     return register
