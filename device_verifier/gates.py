@@ -101,12 +101,15 @@ def _component_gates(component: Component, slot: Slot | None, facts: DeviceFacts
     yield gate(
         "V9", f"{name}: arch", arch, component.arch, ok=component.arch == arch, reason=Reason.INCOMPATIBLE
     )
-    usable = component.handler in slot.handlers and component.encryption is None
+    # A hook left out could leave data unmigrated, so what this device would not run it does not install.
+    usable = component.handler in slot.handlers and component.encryption is None and not component.hooks
     yield gate(
         "V9",
         f"{name}: handler",
-        f"{' or '.join(slot.handlers)}, plain",
-        component.handler + ("" if component.encryption is None else ", encrypted"),
+        f"{' or '.join(slot.handlers)}, plain, without hooks",
+        component.handler
+        + ("" if component.encryption is None else ", encrypted")
+        + (f", with hooks {', '.join(component.hooks)}" if component.hooks else ""),
         ok=usable,
         reason=Reason.UNSUPPORTED,
     )

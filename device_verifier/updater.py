@@ -24,6 +24,7 @@ from device_verifier.sources.bundle import Bundle
 from device_verifier.staging import read_back, stage_component
 from device_verifier.trial import installed_release, note_armed, settle
 from ledger_protocol.release.manifest import Component, Manifest
+from ledger_protocol.release.trust_root import KeySet
 from ledger_protocol.report.document import Stage
 from ledger_protocol.report.event import EventKind
 from ledger_protocol.report.reasons import Reason
@@ -105,7 +106,9 @@ def install(agent: Agent, sources: Sources, *, override: bool = False) -> Outcom
         return Outcome(armed=False, decision=consultation.decision, release=None, slot=None, version="")
     resumed = _offer(agent, release, view.head, sources, override=override)
     fresh = _stage(agent, release, sources)
-    waits = _arm(agent, sources, fresh=fresh and not resumed, override=override)
+    waits = _arm(
+        agent, sources, signers=view.root.release_keys, fresh=fresh and not resumed, override=override
+    )
     return _outcome(_under_way(agent), waits or consultation.decision)
 
 
@@ -212,10 +215,11 @@ def _stage(agent: Agent, release: VerifiedRelease, sources: Sources) -> bool:
     return not staged
 
 
-def _arm(agent: Agent, sources: Sources, *, fresh: bool, override: bool) -> Decision | None:
+def _arm(agent: Agent, sources: Sources, *, signers: KeySet, fresh: bool, override: bool) -> Decision | None:
     """V11: what was true when it was offered must be true now, of the ledger and of the slot.
 
-    Returns a decision that only makes it wait, staged as it is; None once the boot loader is armed.
+    `signers` are the release keys that the release was verified with. Returns a decision that only makes it
+    wait, staged as it is; None once the boot loader is armed.
     """
     install = _under_way(agent)
     manifest = Manifest.decode(install.manifest)
@@ -224,7 +228,7 @@ def _arm(agent: Agent, sources: Sources, *, fresh: bool, override: bool) -> Deci
         _read_back_all(agent, install, manifest)
     _run_hooks(agent, HookStage.POST_INSTALL, install)
     agent.progress.step("asking again for the newest proof")
-    waits = _decide_again(agent, install, sources, override=override or install.overridden)
+    waits = _decide_again(agent, install, sources, signers=signers, override=override or install.overridden)
     if waits is not None:
         return waits
     _run_hooks(agent, HookStage.PRE_REBOOT, install)
@@ -234,7 +238,9 @@ def _arm(agent: Agent, sources: Sources, *, fresh: bool, override: bool) -> Deci
     return None
 
 
-def _decide_again(agent: Agent, install: Install, sources: Sources, *, override: bool) -> Decision | None:
+def _decide_again(
+    agent: Agent, install: Install, sources: Sources, *, signers: KeySet, override: bool
+) -> Decision | None:
     """V0 to V5 on the newest reachable proof: None to arm, or the decision to wait; NotTrusted if it is
     over.
     """
@@ -242,12 +248,14 @@ def _decide_again(agent: Agent, install: Install, sources: Sources, *, override:
     learned = learn(facts, sources=sources.ledgers, memory=agent.memory, also_revoked=(install.release,))
     decision = policy.decide(learned.view, facts)
     revoked = learned.view.revocation_of(install.release) is not None
-    same = learned.view.head == install.head and not revoked
+    # A newer trust root may have withdrawn a stolen key: then V7 has to be asked again, from the start.
+    withdrawn = learned.view.root.release_keys != signers
+    same = learned.view.head == install.head and not revoked and not withdrawn
     if same and decision.target == install.head:
         return None
     if same and decision.action is Action.WAIT:
         return decision
-    got = "revoked" if revoked else decision.reason.value
+    got = "revoked" if revoked else "other release keys" if withdrawn else decision.reason.value
     _drop(agent, Reason.DECISION_CHANGED, got)
     _remember(agent, install.release, Reason.DECISION_CHANGED, got, Stage.ARM)
     raise NotTrusted(

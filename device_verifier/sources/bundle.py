@@ -3,12 +3,15 @@
 """
 
 import contextlib
+import errno
+import os
+import stat
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from device_verifier.errors import NotTrusted, SourceUnreachable
 from device_verifier.sources import BlockMissing, StateQuery
@@ -36,7 +39,7 @@ class Bundle:
         self._lock = threading.Lock()  # one file position for all readers
         with contextlib.ExitStack() as stack, self._refusals():
             self.reader: BundleReader = open_bundle(
-                [stack.enter_context(part.open("rb")) for part in _parts(path)]
+                [stack.enter_context(_open(part)) for part in _parts(path)]
             )
             self._files: ExitStack = stack.pop_all()
 
@@ -108,6 +111,15 @@ class Bundle:
                 got=error.strerror or str(error),
                 hint="check the path and the medium",
             ) from error
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a regular file; not blocking, so that a named pipe on a hostile stick cannot hang us."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _parts(path: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from device_verifier.policy import Action
 from device_verifier.records import Phase
 from ledger_protocol.report.reasons import Reason
 from tests.sim.device import SLOT_BYTES, SimDevice
+from tests.sim.repository import ed25519_keys, key_set
 
 
 class BrokenDisk(DurableSteps):
@@ -377,3 +378,34 @@ def test_now_overrides_the_window_and_says_so_in_the_report(tmp_path):
     assert device.install(override=True).armed
     with device.store() as store:
         assert any("--now" in line.detail for line in store.log(50))
+
+
+def test_a_release_whose_signers_are_withdrawn_while_it_is_fetched_is_not_armed(device):
+    release = device.release()
+    leaves = [cid for cid in release.blocks if cid.codec == 0x55]
+
+    def withdraw(cid):
+        if cid == leaves[-1]:
+            device.repository.rotate_root(release_keys=key_set(ed25519_keys("new", 2), 2))
+            device.repository.seal()
+
+    device.blocks.before = withdraw
+    refused(NotTrusted, Reason.DECISION_CHANGED, device.install)
+    device.blocks.before = None
+    assert device.power_on() == "a"
+    with pytest.raises(NotTrusted) as caught:
+        device.install()
+    assert caught.value.reason is Reason.THRESHOLD
+
+
+def test_a_component_with_hooks_that_this_device_would_not_run_is_refused(device):
+    device.release(component={"hooks": ("migrate",)})
+    outcome = device.install()
+    assert (outcome.armed, outcome.decision.reason) == (False, Reason.UNSUPPORTED)
+    assert device.slot("b") == b"b" * SLOT_BYTES
+
+
+def test_a_bundle_that_is_a_named_pipe_is_refused_at_once(device):
+    bundle = device.path / "stick.car"
+    os.mkfifo(bundle)
+    refused(SourceUnreachable, Reason.BUNDLE_INCOMPLETE, lambda: device.install(bundle=bundle))
