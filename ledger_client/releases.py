@@ -174,6 +174,11 @@ def plan_publication(
             hint="its signers named the channels; build and sign one that names this channel too",
         )
     word = ledger.word(channel_id(channel))
+    if manifest.sequence == word.sequence and ledger.head(channel_id(channel)) == release.id:
+        raise UsageError(
+            f"release {manifest.version} is the head of channel {channel} already",
+            hint="nothing is left to send; `fwledger channel status` shows its rollout",
+        )
     if manifest.sequence <= word.sequence or (
         word.sequence and manifest.sequence - word.sequence > MAX_SEQUENCE_STEP
     ):

@@ -145,6 +145,10 @@ class App:
         self.agree(prepared)
         if first is not None:
             first()
+            # It may have taken an hour: what the ledger refuses by now shall not be paid for.
+            if self.network.estimate(call, sender=self.account.address) > prepared.gas_limit:
+                prepared = prepare(self.network, call, self.account)
+                self.agree(prepared)
         receipt = send(self.network, prepared, self.account)
         self.record(call.what, receipt)
         self.say(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device_verifier.facts import DeviceFacts, Slot, facts_to_json
+from ledger_client.cli.app import App
+from ledger_client.errors import RevertedError
 from ledger_protocol.content.cid import Cid
 from ledger_protocol.release.envelope import Envelope
 
@@ -207,3 +209,17 @@ def test_without_an_ipfs_node_nothing_reaches_the_ledger(maker: Manufacturer, tm
     )
     assert "error: no IPFS node at /ip4/127.0.0.1/tcp/1: got connection refused" in err
     assert maker.json("release", "list") == before
+
+
+def test_what_the_ledger_refuses_after_a_long_push_is_not_paid_for(maker: Manufacturer) -> None:
+    app = App(config=maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
+    release = b"\x77" * 32
+    call = app.ledger.revoke(release, 1)
+    before = app.network.nonce(app.account.address)
+
+    def push() -> None:
+        maker.run("release", "revoke", release.hex(), "--yes")
+
+    with pytest.raises(RevertedError, match="release is revoked"):
+        app.send(call, first=push)
+    assert app.network.nonce(app.account.address) == before + 1  # the other's
