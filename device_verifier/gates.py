@@ -106,7 +106,7 @@ def _component_gates(component: Component, slot: Slot | None, facts: DeviceFacts
     yield gate(
         "V9",
         f"{name}: handler",
-        f"{' or '.join(slot.handlers)}, plain, without hooks",
+        f"{' or '.join(slot.handlers)}, plain" + (", without hooks" if component.hooks else ""),
         component.handler
         + ("" if component.encryption is None else ", encrypted")
         + (f", with hooks {', '.join(component.hooks)}" if component.hooks else ""),
