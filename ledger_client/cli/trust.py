@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger_client.acts import Act, Rollout
+    from ledger_protocol.release.trust_root import TrustRoot
 
 
 @click.group()
@@ -57,20 +58,7 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
         "root_threshold": root.root_keys.threshold,
         "validators": [checksum_address(v.address) for v in validators],
     }
-    lines = [
-        f"fingerprint   {held.fingerprint}",
-        f"version       {root.version}, issued {utc(root.issued_at)}"
-        + (f", expires {utc(root.expires)}" if root.expires else ", no end"),
-        f"ledger        {document['ledger']} on chain {root.ledger.chain_id}",
-        f"from block    {root.ledger.from_block}",
-        f"releases      {root.release_keys.threshold} of {len(root.release_keys.keys)} keys",
-        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.release_keys.keys),
-        f"trust roots   {root.root_keys.threshold} of {len(root.root_keys.keys)} keys",
-        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.root_keys.keys),
-        f"validators    {len(validators)}",
-        *(f"              {checksum_address(v.address)}" for v in validators),
-    ]
-    app.emit("trust-show", document, lines)
+    app.emit("trust-show", document, _root_lines(root, held.fingerprint))
 
 
 @trust.command("sign")
@@ -82,14 +70,19 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
     "--out", type=PATH, metavar="FILE", help="[default: the same file, or release.trust_root once complete]"
 )
 def sign(app: App, path: Path, uri: str, password_file: Path | None, out: Path | None) -> None:
-    """Add a root key's signature. The last one needed makes the file a trust root."""
+    """Add a root key's signature. The last one needed makes the file a trust root.
+
+    Shows what it says: compare ledger, keys and fingerprint with those who made it before you pass it on.
+    """
     from ledger_client.firmware_keys import open_signer
     from ledger_client.private_files import read_password
     from ledger_client.trust import is_complete, read_unsigned, sign_root
+    from ledger_protocol.release.trust_root import TrustRoot
 
     unsigned = read_unsigned(path)
     signer = open_signer(uri, password=read_password(password_file) if password_file else None)
     signed = sign_root(unsigned, signer)
+    app.say(*_root_lines(TrustRoot.decode(unsigned.document), unsigned.digest.hex()))
     complete = is_complete(signed)
     target = out or (app.config.release.trust_root if complete else path)
     replace_file(target, signed.encode())
@@ -129,3 +122,21 @@ def announce(app: App, **options: Any) -> None:
         {"version": held.root.version, "fingerprint": held.fingerprint},
         [f"announced  version {held.root.version}, fingerprint {held.fingerprint}"],
     )
+
+
+def _root_lines(root: TrustRoot, fingerprint: str) -> list[str]:
+    """A trust root for people."""
+    validators = root.headers.qbft.validators if root.headers.qbft else ()
+    return [
+        f"fingerprint   {fingerprint}",
+        f"version       {root.version}, issued {utc(root.issued_at)}"
+        + (f", expires {utc(root.expires)}" if root.expires else ", no end"),
+        f"ledger        {checksum_address(root.ledger.address)} on chain {root.ledger.chain_id}",
+        f"from block    {root.ledger.from_block}",
+        f"releases      {root.release_keys.threshold} of {len(root.release_keys.keys)} keys",
+        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.release_keys.keys),
+        f"trust roots   {root.root_keys.threshold} of {len(root.root_keys.keys)} keys",
+        *(f"              {key.key_id.hex()}  {key.kind}" for key in root.root_keys.keys),
+        f"validators    {len(validators)}",
+        *(f"              {checksum_address(v.address)}" for v in validators),
+    ]

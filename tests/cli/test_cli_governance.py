@@ -257,7 +257,10 @@ def test_root_keys_that_share_no_machine_complete_the_trust_root_one_by_one(
     assert "not a root key" in maker.refused(
         "trust", "sign", done["trust_root"], "--key", "keys/alice.pem", code=2
     )
-    assert maker.json("trust", "sign", done["trust_root"], "--key", "keys/root-2.pem")["complete"]
+    signed = maker.run("trust", "sign", done["trust_root"], "--key", "keys/root-2.pem", "--json")
+    assert signed.document["complete"]
+    assert f"ledger        {done['ledger']} on chain 31337" in signed.err
+    assert f"fingerprint   {done['fingerprint']}" in signed.err
     maker.run("trust", "announce", "--yes")
     assert "is announced already" in maker.refused("trust", "announce", "--yes", code=2)
     maker.run("trust", "show", "--fingerprint", done["fingerprint"])
