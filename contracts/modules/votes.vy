@@ -4,6 +4,8 @@
 @license Apache-2.0
 @notice What devices' events mean for a rollout: tallies by publication, one vote a device, and the breaker. A tally's
         fields, lowest bits first: installed, confirmed, failed u32 each, first 160 bits of the channel.
+        A publication is known by its release and second: publish on two channels in two blocks. In one block, the
+        same release keeps only the first voter's channel, and a vote opened on one may be closed on the other.
 """
 
 from contracts.modules import devices

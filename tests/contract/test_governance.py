@@ -279,6 +279,13 @@ def test_a_threshold_is_never_above_the_members(world, pair):
     refused(try_decide(world, "SetThresholds", *pair), "threshold above the members")
 
 
+@pytest.mark.parametrize("pair", [(17, 2), (2, 17)])
+def test_a_threshold_is_never_above_the_16_approvals_that_an_act_carries(world, pair):
+    crowd = world.view(world.ledger, "rules") | 0xFF << 16 | 0xFF << 24
+    world.machine.set_storage(world.ledger.address, 9, crowd)
+    refused(try_decide(world, "SetThresholds", *pair), "threshold above the members")
+
+
 def test_new_thresholds_hold_at_once(world):
     receipt = world.decide("SetThresholds", 3, 1)
     (log,) = world.logs(receipt)

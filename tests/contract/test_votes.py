@@ -247,6 +247,30 @@ def test_one_release_on_two_channels_in_one_block_keeps_one_tally_a_publication(
     assert noted == int.from_bytes(STABLE[:20], "big")
 
 
+def test_known_limit_publications_of_one_second_share_the_votes_that_are_open():
+    """A device's word keeps the second of its open vote, not the release: there is no room, and asking costs 7,400 gas.
+
+    One device still closes once. Clients publish one channel after the other, in different blocks.
+    """
+    world = fresh()
+    world.machine.advance(12)
+    for channel, release in ((STABLE, NEW), (BETA, OLD)):
+        args = world.publish_args(channel, release, sequence=1)
+        assert world.send(world.anyone, world.ledger, "publish", *args).ok
+    at = published_at(world)
+    world.act("assign_group", world.group_args(1, STABLE))
+    world.act("assign_group", world.group_args(2, BETA))
+    here, there = Device(1, world.journal.address), Device(2, world.journal.address)
+    world.enrol(here, group=1)
+    world.enrol(there, group=2)
+    say(world, here, INSTALLED)
+    say(world, there, INSTALLED, release=OLD)
+    say(world, here, FAILED, FAILED, release=OLD)
+    assert tally(world, NEW, at) == (1, 0, 0)
+    assert tally(world, OLD, at) == (1, 0, 1)
+    assert not open_vote(world, here)
+
+
 # ---------------------------------------------------------------- the breaker
 
 
