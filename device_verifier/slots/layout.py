@@ -9,7 +9,7 @@ from typing import Final
 
 from device_verifier.errors import SlotFailure
 from device_verifier.facts import Slot
-from device_verifier.slots.target import SlotTarget, identify
+from device_verifier.slots.target import SlotTarget, identify, resting_place
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["SLOT_NAMES", "SlotLayout", "other_slot"]
@@ -66,13 +66,13 @@ class SlotLayout:
             for target in self.targets(slot):
                 if not target.path.exists():
                     continue
-                identity, _ = identify(target)
-                if identity in seen:
+                place = resting_place(identify(target)[0])
+                if place in seen:
                     raise SlotFailure(
                         f"slot {target.label}",
                         reason=Reason.SLOT_WRITE,
                         expected="a place of its own",
-                        got=f"the same file or device as {seen[identity].label}",
+                        got=f"the same file or device as {seen[place].label}",
                         hint="correct the slots in device.toml",
                     )
-                seen[identity] = target
+                seen[place] = target

@@ -6,11 +6,23 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from device_verifier.errors import SlotFailure
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["OpenSlot", "SlotIdentity", "SlotTarget", "identify", "open_for_writing"]
+__all__ = [
+    "OpenSlot",
+    "SlotIdentity",
+    "SlotTarget",
+    "identify",
+    "open_for_writing",
+    "resting_place",
+]
+
+
+# Loop devices over loop devices that are followed; nobody stacks more.
+_MAX_LOOPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,25 @@ def open_for_writing(
     return OpenSlot(target, fd, capacity, identity)
 
 
+def resting_place(identity: SlotIdentity) -> SlotIdentity:
+    """Return what the bytes really lie in: for a loop device over a whole file that file, else itself.
+
+    The kernel guards a mounted loop device, but not the file behind it.
+    """
+    for _ in range(_MAX_LOOPS):
+        if not identity.block_device:
+            break
+        loop = Path(f"/sys/dev/block/{os.major(identity.device)}:{os.minor(identity.device)}/loop")
+        try:
+            # Loop devices over parts of one file are places of their own.
+            if any(int((loop / name).read_text()) for name in ("offset", "sizelimit")):
+                break
+            identity = _identity(Path((loop / "backing_file").read_text().rstrip("\n")).stat())
+        except (OSError, ValueError):
+            break  # no loop device, or one whose file has lost its name
+    return identity
+
+
 def _refuse_exchanged(target: SlotTarget, identity: SlotIdentity, expected: SlotIdentity) -> None:
     if identity != expected:
         raise SlotFailure(
@@ -140,10 +171,10 @@ def _refuse_small(target: SlotTarget, capacity: int, size_bytes: int) -> None:
 def _refuse_running(
     target: SlotTarget, identity: SlotIdentity, running: Collection[SlotTarget], root: Path
 ) -> None:
-    held = target.label
+    held, place = target.label, resting_place(identity)
     for other in running:
         try:
-            same = _identity(other.path.stat()) == identity
+            same = resting_place(_identity(other.path.stat())) == place
         except OSError:
             # A running slot that cannot be looked at (a removed partition link) cannot be what we just
             # opened.
@@ -152,7 +183,8 @@ def _refuse_running(
             held = other.label
             break
     else:
-        if not identity.block_device or root.stat().st_dev != identity.device:
+        device = SlotIdentity(block_device=True, device=root.stat().st_dev, inode=0)
+        if resting_place(device) != place:
             return
         held = f"the device of {root}"
     raise SlotFailure(

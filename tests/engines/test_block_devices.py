@@ -9,7 +9,14 @@ import pytest
 
 from device_verifier.durable import DurableSteps
 from device_verifier.errors import SlotFailure
-from device_verifier.slots import SlotTarget, SlotWriter, hash_slot, identify, open_for_writing
+from device_verifier.slots import (
+    SlotLayout,
+    SlotTarget,
+    SlotWriter,
+    hash_slot,
+    identify,
+    open_for_writing,
+)
 from ledger_protocol.report.reasons import Reason
 from tests.sim.device import SimDevice
 
@@ -64,6 +71,31 @@ def test_the_running_device_is_refused_by_its_number(loop, tmp_path):
         open_for_writing(
             SlotTarget("b", "rootfs", other_name), size_bytes=1, running=[SlotTarget("a", "rootfs", device)]
         )
+
+
+def test_the_file_behind_the_running_loop_device_is_refused(loop, tmp_path):
+    running = SlotTarget("a", "rootfs", loop("a"))
+    with pytest.raises(SlotFailure, match="which runs now"):
+        open_for_writing(SlotTarget("b", "rootfs", tmp_path / "a"), size_bytes=1, running=[running])
+
+
+def test_a_loop_device_over_the_running_file_is_refused(loop, tmp_path):
+    target = SlotTarget("b", "rootfs", loop("a"))
+    with pytest.raises(SlotFailure, match="which runs now"):
+        open_for_writing(target, size_bytes=1, running=[SlotTarget("a", "rootfs", tmp_path / "a")])
+
+
+def test_the_file_behind_the_mounted_root_is_refused(mounted, tmp_path):
+    _, place = mounted
+    target = SlotTarget("b", "rootfs", tmp_path / "mounted")
+    with pytest.raises(SlotFailure, match="which runs now"):
+        open_for_writing(target, size_bytes=1, running=(), root=place)
+
+
+def test_two_slots_of_which_one_is_a_loop_device_over_the_other_are_refused(loop, tmp_path):
+    layout = SlotLayout({"rootfs": (tmp_path / "a", loop("a"))})
+    with pytest.raises(SlotFailure, match="a place of its own"):
+        layout.check_distinct()
 
 
 def test_an_image_is_written_and_read_back_past_the_cache(loop):
