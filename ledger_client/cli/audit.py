@@ -260,11 +260,11 @@ def _finish(app: App, history: History) -> int:
 
     troubles = [finding for finding in history.findings if finding.verdict != Verdict.PROVED]
     counts = _verdict_json(history)
-    gaps = len(counts["gaps"])
+    gaps, wrong = len(counts["gaps"]), len(counts["wrong"])
     app.say(*(f"{f.verdict}: {f.where}: {f.what}" for f in troubles))
     app.say(
         f"{counts['statements']} statements up to block {history.last_block} ({_when(history.last_time)}): "
-        f"{counts['proved']} checks proved, {gaps} {'gap' if gaps == 1 else 'gaps'}, {len(counts['wrong'])} wrong"
+        f"{counts['proved']} checks proved, {gaps} {'gap' if gaps == 1 else 'gaps'}, {wrong} wrong"
     )
     return EXIT_NOT_TRUSTED if troubles or not history.findings else 0
 
