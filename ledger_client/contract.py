@@ -24,11 +24,19 @@ _LOG_RANGE_BLOCKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What the compiler made: ABI and creation code."""
+    """What the compiler made: ABI, creation code, and the code that will be on chain but for its immutables
+    (their names by offset, one word each).
+    """
 
     name: str
     abi: tuple[dict[str, Any], ...]
     bytecode: bytes
+    runtime: bytes
+    immutables: Mapping[int, str]
+
+    def code(self, words: Mapping[str, bytes]) -> bytes:
+        """The code on chain, once each immutable has its 32-byte word."""
+        return self.runtime + b"".join(words[name] for _, name in sorted(self.immutables.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,13 @@ def artifact(name: str) -> Artifact:
         .read_text(encoding="utf-8")
     )
     document = json.loads(text)
-    return Artifact(name, tuple(document["abi"]), bytes.fromhex(document["bytecode"].removeprefix("0x")))
+    return Artifact(
+        name=name,
+        abi=tuple(document["abi"]),
+        bytecode=bytes.fromhex(document["bytecode"].removeprefix("0x")),
+        runtime=bytes.fromhex(document["runtime_bytecode"].removeprefix("0x")),
+        immutables={place["offset"]: immutable for immutable, place in document["immutables"].items()},
+    )
 
 
 class Contract:

@@ -16,6 +16,7 @@ from ledger_client.contract import artifact, creation
 from ledger_client.errors import NodeRefusedError, UsageError, WrongLedgerError
 from ledger_client.journal import Journal
 from ledger_client.ledger import Ledger
+from ledger_protocol import eip712
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import rlp
 
@@ -93,7 +94,7 @@ def deploy_pair(
     ledger_address = receipt.contract or b""
     second = creation(network, artifact(journal_module.ARTIFACT), ledger_address, what="deploy UpdateJournal")
     _create(second, journal_address, send)
-    code_hash = check_pair(network, ledger=ledger_address, journal=journal_address)
+    code_hash = check_new_pair(network, ledger=ledger_address, journal=journal_address)
     return Pair(
         chain_id=network.chain_id,
         ledger=ledger_address,
@@ -102,6 +103,28 @@ def deploy_pair(
         from_block=receipt.block_number,
         from_time=network.block_time(receipt.block_number),
     )
+
+
+def check_new_pair(network: Network, *, ledger: bytes, journal: bytes) -> bytes:
+    """Check that two addresses hold this program's own contracts, byte for byte, and return the ledger's code
+    hash: devices will believe that code for years, so a node's word for it is not enough.
+    """
+    for name, address, other in (
+        (ledger_module.ARTIFACT, ledger, journal),
+        (journal_module.ARTIFACT, journal, ledger),
+    ):
+        domain = eip712.domain_separator(network.chain_id, address)
+        word = eip712.address_word(other)
+        expected = artifact(name).code({"DOMAIN": domain, "journal": word, "ledger": word})
+        found = network.code(address)
+        if found != expected:
+            raise WrongLedgerError(
+                f"{checksum_address(address)} is not the {name} of this program",
+                expected=f"code hash {keccak256(expected).hex()}",
+                got=keccak256(found).hex() if found else "no code there",
+                hint="deployed by another version, or the node shows another contract: ask another node",
+            )
+    return check_pair(network, ledger=ledger, journal=journal)
 
 
 def check_pair(

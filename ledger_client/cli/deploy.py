@@ -199,11 +199,11 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
 
 def _pair(app: App, options: dict[str, Any]) -> Pair:
     """Deploy, or go on from a deployment whose trust root was never made."""
-    from ledger_client.deploy import Members, Pair, check_pair, deploy_pair
+    from ledger_client.deploy import Members, Pair, check_new_pair, deploy_pair
 
     chain = app.config.chain
     if chain.ledger is not None and chain.journal is not None:
-        code_hash = check_pair(app.network, ledger=chain.ledger, journal=chain.journal)
+        code_hash = check_new_pair(app.network, ledger=chain.ledger, journal=chain.journal)
         app.say(f"going on with the ledger at {checksum_address(chain.ledger)}")
         from_time = app.network.block_time(chain.from_block)
         return Pair(app.network.chain_id, chain.ledger, chain.journal, code_hash, chain.from_block, from_time)

@@ -13,6 +13,7 @@ from ledger_client.acts import STRUCTS, Act
 from ledger_client.approvals import approve, read_approval
 from ledger_client.config_file import set_values
 from ledger_client.signers import dev_account
+from tests.support.lying_rpc import lying_node
 from tests.support.manufacturer import Manufacturer, deployed, found
 
 if TYPE_CHECKING:
@@ -338,6 +339,20 @@ def test_a_deployment_that_stopped_half_way_goes_on(tmp_path: Path, chain: Runni
     done = maker.run(*arguments)
     assert "going on with the ledger at" in done.err
     assert maker.run("trust", "show").code == 0
+
+
+def test_no_trust_root_is_made_for_code_that_is_not_ours(tmp_path: Path, chain: RunningChain) -> None:
+    """Devices would believe it for years: a node's word for the code hash is not enough."""
+    maker = found(tmp_path, rpc=chain.url)
+    arguments = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem"]
+    maker.refused(*arguments, "--min-validators", "5", code=2)
+    for change in (lambda code: code[:-2] + f"{int(code[-2:], 16) ^ 1:02x}", lambda code: "0x"):
+        with lying_node(chain.url) as node:
+            node.lies["eth_getCode"] = change
+            err = maker.refused(*arguments, "--rpc", node.url, code=1)
+        assert "is not the FirmwareLedger of this program: expected code hash" in err
+    assert not (tmp_path / "trust-root.cbor").exists()
+    maker.run(*arguments)
 
 
 def test_validators_from_a_file_must_match_their_keys(tmp_path: Path, chain: RunningChain) -> None:
