@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ledger_client.approvals import Approval
     from ledger_client.network import Receipt
 
-_DEFAULT = Rollout()
+_ALL_BPS = 10_000
 
 
 def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,13 +53,42 @@ def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def rollout_of(options: dict[str, Any]) -> Rollout | None:
-    """Take the rollout options out of `options`; None where none was given."""
+def rollout_of(options: dict[str, Any], *, kept: Rollout | None = None) -> Rollout | None:
+    """Take the rollout options out of `options`; None where none was given and there is nothing to keep.
+
+    What was not given stays as in `kept`. Raises UsageError for a share that would be all at once in truth.
+    """
     names = ("immediate", "initial_bps", "hold_hours", "ramp_hours", "halt_bps", "min_reports")
     given = {name: options.pop(name) for name in names}
     # 0 is an answer: a share of nobody, a breaker that is off.
     given = {name: value for name, value in given.items() if value is not None and value is not False}
-    return Rollout(**given) if given else None
+    if not given:
+        return kept
+    rollout = replace(kept or Rollout(), **given)
+    _check_curve(rollout, given)
+    return rollout
+
+
+def _check_curve(rollout: Rollout, given: dict[str, Any]) -> None:
+    """A share counts only while it is held or rises: with 0 hours of both, all follow at once (ledger.md)."""
+    curve = [name for name in ("initial_bps", "hold_hours", "ramp_hours") if given.get(name)]
+    if rollout.immediate:
+        if curve:
+            raise UsageError(
+                "--immediate is to all at once",
+                got=f"--{curve[0].replace('_', '-')} too",
+                hint="give one of them",
+            )
+    elif curve and rollout.initial_bps == _ALL_BPS and "initial_bps" not in given:
+        raise UsageError(
+            f"--{curve[0].replace('_', '-')} without a share begins with all",
+            hint="--initial-bps says with whom",
+        )
+    elif 0 < rollout.initial_bps < _ALL_BPS and not (rollout.hold_hours or rollout.ramp_hours):
+        raise UsageError(
+            "a share that is held for 0 hours and rises in 0 hours is all at once",
+            hint="--hold-hours or --ramp-hours says how it spreads; --immediate says all at once",
+        )
 
 
 def approval_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -85,17 +85,25 @@ def halt(app: App, name: str) -> None:
 @rollout_options
 @approval_options
 def resume(app: App, name: str, **options: Any) -> None:
-    """Clear a halt and give the head a new rollout, at no lower share than the frozen one. Needs
-    publishers.
+    """Clear a halt. The rollout goes on from the frozen share with the hours and the breaker that it had, or
+    with those given here; not with a lower share. Needs publishers.
     """
     from ledger_client.acts import Rollout
 
-    given = rollout_of(options)
     target = channel_id(name)
+    word = app.ledger.word(target)
+    # What is not said stays as it was: the share that the halt froze, the hours, the breaker's bars.
+    kept = Rollout(
+        initial_bps=word.initial_bps,
+        hold_hours=word.hold_hours,
+        ramp_hours=word.ramp_hours,
+        halt_bps=word.halt_bps,
+        min_reports=word.min_reports,
+    )
+    rollout_kept = rollout_of(options, kept=kept) or kept
 
     def plan(deadline: int, approved: Rollout | None) -> Act:
-        word = app.ledger.word(target)
-        rollout = approved or given or Rollout(initial_bps=max(word.initial_bps, 1))
+        rollout = approved or rollout_kept
         values = {"channel": target, "sequence": word.sequence, "epoch": word.epoch, "deadline": deadline}
         return app.ledger.new_act("Resume", **values, **rollout.fields())
 

@@ -164,6 +164,10 @@ def test_a_halted_channel_shows_it_and_resumes_no_lower(maker: Manufacturer) -> 
         "2500",
         "--hold-hours",
         "99",
+        "--halt-bps",
+        "6000",
+        "--min-reports",
+        "3",
     )
     maker.run("channel", "halt", "stable", "--yes")
     assert maker.json("channel", "status", "stable")["channels"][0]["halted"]
@@ -176,6 +180,20 @@ def test_a_halted_channel_shows_it_and_resumes_no_lower(maker: Manufacturer) -> 
     maker.run("channel", "resume", "stable", "--initial-bps", "5000", "--hold-hours", "9", "--yes")
     status = maker.json("channel", "status", "stable")["channels"][0]
     assert (status["halted"], status["share_bps"]) == (False, 5000)
+    assert (status["halt_bps"], status["min_reports"]) == (6000, 3)
+
+
+def test_a_resumed_channel_goes_on_from_where_it_was_halted(maker: Manufacturer) -> None:
+    """Not to everybody at once, and with the breaker that it had."""
+    folder = maker.signed("1.3.1", 31, "--security-version", "3")
+    curve = ("--initial-bps", "2500", "--ramp-hours", "99", "--halt-bps", "6000", "--min-reports", "3")
+    maker.run("release", "publish", folder, "--channel", "stable", "--yes", *curve)
+    maker.run("channel", "halt", "stable", "--yes")
+    frozen = maker.json("channel", "status", "stable")["channels"][0]["share_bps"]
+    maker.run("channel", "resume", "stable", "--yes")
+    status = maker.json("channel", "status", "stable")["channels"][0]
+    assert 2500 <= frozen <= status["share_bps"] < 2600
+    assert (status["ramp_hours"], status["halt_bps"], status["min_reports"]) == (99, 6000, 3)
 
 
 def test_a_revoked_release_is_never_published_again(maker: Manufacturer) -> None:
