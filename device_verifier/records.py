@@ -17,7 +17,20 @@ __all__ = [
     "Phase",
     "QueuedEvent",
     "Refusal",
+    "read_reason",
 ]
+
+_CODES: Final = frozenset(reason.value for reason in Reason)
+# What a failure that a newer agent noted by a code of its own is taken for: it is as final as any.
+_NEWER: Final = Reason.HEALTH_FAILED
+
+
+def read_reason(code: str) -> Reason | None:
+    """Return a stored reason code's meaning, None for one that only a newer agent knows.
+
+    That agent may have run on trial and fallen back: what it wrote must not stop the older one.
+    """
+    return Reason(code) if code in _CODES else None
 
 
 class Phase(StrEnum):
@@ -95,7 +108,7 @@ class Install:
                 "phase": Phase(values["phase"]),
                 "origin": Origin(values["origin"]),
                 "overridden": bool(values["overridden"]),
-                "reason": None if values["reason"] is None else Reason(values["reason"]),
+                "reason": None if values["reason"] is None else read_reason(values["reason"]) or _NEWER,
             }
         )
 
@@ -131,6 +144,13 @@ class Refusal:
     count: int
     retry_at_s: int | None
     by_policy: bool
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """Read a row of the fields in their order."""
+        release, code, detail, at_s, count, retry_at_s, by_policy = row
+        reason = read_reason(code) or _NEWER
+        return cls(release, reason, detail, at_s, count, retry_at_s, bool(by_policy))
 
     def holds(self, at_s: int, *, clock_error_s: int) -> bool:
         """Say whether it still holds at `at_s`.
@@ -173,3 +193,11 @@ class LogLine:
     release: bytes | None
     reason: Reason | None
     detail: str
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """Read a row of the fields in their order; a code that is not known here stands in the detail."""
+        at_s, what, release, code, detail = row
+        reason = None if code is None else read_reason(code)
+        unknown = code is not None and reason is None
+        return cls(at_s, what, release, reason, f"{code}: {detail}" if unknown else detail)

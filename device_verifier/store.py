@@ -124,7 +124,7 @@ class Store:
             "SELECT release, reason, detail, at_s, count, retry_at_s, by_policy FROM refused"
             " ORDER BY at_s DESC"
         )
-        return [Refusal(r[0], Reason(r[1]), r[2], r[3], r[4], r[5], bool(r[6])) for r in rows]
+        return [Refusal.from_row(row) for row in rows]
 
     def staged_components(self) -> frozenset[str]:
         """Return the names of the components whose slots were written and read back."""
@@ -165,9 +165,7 @@ class Store:
         rows = self._rows(
             "SELECT at_s, what, release, reason, detail FROM log ORDER BY id DESC LIMIT ?", limit
         )
-        return [
-            LogLine(r[0], r[1], r[2], None if r[3] is None else Reason(r[3]), r[4]) for r in reversed(rows)
-        ]
+        return [LogLine.from_row(row) for row in reversed(rows)]
 
     def note(self, name: str) -> bytes | None:
         """Return a small fact kept under `name`."""

@@ -13,11 +13,10 @@ from device_verifier.errors import DeviceError
 from device_verifier.facts import facts_to_json
 from device_verifier.identity import load_identity
 from device_verifier.progress import Progress
-from device_verifier.records import BUSY_PHASES, LogLine
+from device_verifier.records import BUSY_PHASES, LogLine, read_reason
 from device_verifier.slots import SLOT_NAMES
 from device_verifier.store import Store
 from device_verifier.updater import LAST_CHECK
-from ledger_protocol.report.reasons import Reason
 
 __all__ = ["log", "status"]
 
@@ -128,8 +127,9 @@ def _lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"install  {install['release']} into slot {install['slot']}{why}")
     checked = document["last_check"]
     if checked is not None:
-        reason = Reason(checked["reason"])
-        lines.append(f"check    {_clock(checked['at'])} {reason.value}: {reason.meaning}")
+        reason = read_reason(checked["reason"])
+        meaning = "a code of a newer agent" if reason is None else reason.meaning
+        lines.append(f"check    {_clock(checked['at'])} {checked['reason']}: {meaning}")
     lines.append(f"events   {document['pending_events']} not proven to be on the ledger")
     return lines
 

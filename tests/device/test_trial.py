@@ -1,5 +1,8 @@
 """V12 and V13: the new slot confirms itself, or the device falls back and says why."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from device_verifier import trial
@@ -190,6 +193,29 @@ def test_a_bundle_that_newer_blocks_overtook_before_the_reboot_is_still_an_updat
     device.repository.seal()
     device.check()
     assert device.boot().phase is Phase.CONFIRMED
+
+
+def test_an_old_agent_reads_what_a_newer_one_wrote_before_the_revert(device):
+    release = installed(device, BAD)
+    device.power_on()
+    with device.agent() as agent:
+        trial.settle(agent)
+        agent.bootloader.mark_bad("b")
+    with closing(sqlite3.connect(device.config.state_dir / "state.db")) as db, db:
+        db.execute("UPDATE install SET reason = 'code-of-tomorrow'")
+        db.execute("UPDATE log SET reason = 'code-of-tomorrow'")
+        db.execute(
+            "INSERT INTO refused (release, reason, detail, at_s, count, by_policy)"
+            " VALUES (?, 'code-of-tomorrow', '', 1, 1, 0)",
+            (bytes(32),),
+        )
+    assert device.boot().phase is Phase.REVERTED
+    assert device.kinds() == ["baseline", "installed", "reverted"]
+    assert device.install().decision.reason is Reason.ALREADY_FAILED
+    with device.store() as store:
+        assert {refusal.release for refusal in store.refusals()} == {release.id, bytes(32)}
+        assert all(line.reason is None for line in store.log(100)[:3])
+        assert any("code-of-tomorrow" in line.detail for line in store.log(100))
 
 
 def test_a_lost_old_slot_is_no_reason_to_fall_back_to_it(device):
