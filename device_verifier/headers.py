@@ -1,15 +1,17 @@
 """Checks V1 and V2: that a header is authentic, and that it is not old, forked or from the future. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from device_verifier.errors import NotTrusted
 from device_verifier.ledger_view import LedgerFloor, VerifiedHeader
 from device_verifier.refusals import refused
-from ledger_protocol.errors import ProtocolError, QuorumError
+from ledger_protocol.errors import MismatchError, ProtocolError, QuorumError, SignatureError
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.proof import LedgerProof
+from ledger_protocol.ledger.witness_note import verify_note
 from ledger_protocol.limits import MAX_TIME_S
-from ledger_protocol.release.trust_root import HeaderTrust, QbftTrust, TrustRoot
+from ledger_protocol.release.trust_root import HeaderTrust, QbftTrust, TrustRoot, WitnessTrust
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["MAX_CLOCK_LEAD_S", "authentic_header", "refuse_old", "usable_clock"]
@@ -29,59 +31,32 @@ def usable_clock(now_s: int | None, root: TrustRoot, floor: LedgerFloor | None) 
 
 
 def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None) -> VerifiedHeader:
-    """V1: return the header that a quorum of the pinned validators sealed, at or above the root's first
-    block.
+    """V1: return the block that the pinned validators sealed or the pinned witnesses noted, as the root
+    requires, at or above its first block.
 
-    Raises NotTrusted (header-quorum, wrong-chain, note-unsupported, ledger-rollback).
+    Raises NotTrusted (header-quorum, note-quorum, wrong-chain, note-unsupported, split-view, bad-proof,
+    ledger-rollback).
     """
-    raw_header, trust = proof.header, _seal_trust(root.headers)
-    if raw_header is None or trust is None:
-        raise NotTrusted(
-            "the proof's header comes by a path that this device cannot check",
-            reason=Reason.NOTE_UNSUPPORTED,
-            expected="a header whose seals are enough for the trust root",
-            got="a witness note" if raw_header is None else "a root that demands witnesses",
-            hint="ask a source that carries sealed headers, or update this device's software",
-        )
-    try:
-        header = qbft.verify_seals(raw_header, trust)
-    except QuorumError as error:
-        raise NotTrusted(
-            "the header is not sealed by enough pinned validators",
-            reason=Reason.HEADER_QUORUM,
-            expected=error.expected,
-            got=error.got,
-            hint="the source may be lying or on another chain; ask another, or fetch newer trust roots",
-        ) from error
-    except ProtocolError as error:
-        # Not sealed the way of the pinned network at all: most often the URL of another one.
-        raise refused(error, Reason.WRONG_CHAIN, "the header") from error
-    if header.number > MAX_NUMBER or header.timestamp > MAX_TIME_S:
+    header = _vouched(proof, root.headers)
+    if header.number > MAX_NUMBER or header.time > MAX_TIME_S:
         raise NotTrusted(
             "the header's number or time is beyond what any chain of the ledger has",
             reason=Reason.WRONG_CHAIN,
             expected=f"block {MAX_NUMBER} and time {MAX_TIME_S}, or earlier",
-            got=f"block {header.number} at time {header.timestamp}",
-            hint="the validators' keys may be stolen; tell the manufacturer",
+            got=f"block {header.number} at time {header.time}",
+            hint="keys of validators or witnesses may be stolen; tell the manufacturer",
         )
     first = root.ledger
-    if header.number < first.from_block or header.timestamp < first.from_time:
+    if header.number < first.from_block or header.time < first.from_time:
         raise NotTrusted(
             "the header is from before the trust root's ledger began",
             reason=Reason.LEDGER_ROLLBACK,
             check="V1",
             expected=f"block {first.from_block} and time {first.from_time}, or later",
-            got=f"block {header.number} at time {header.timestamp}",
+            got=f"block {header.number} at time {header.time}",
             hint="the source replays an old header; ask another",
         )
-    return VerifiedHeader(
-        number=header.number,
-        hash=qbft.block_hash(header),
-        state_root=header.state_root,
-        receipts_root=header.receipts_root,
-        time=header.timestamp,
-        age_s=None if clock_s is None else max(0, clock_s - header.timestamp),
-    )
+    return header if clock_s is None else replace(header, age_s=max(0, clock_s - header.seen_at))
 
 
 def refuse_old(
@@ -95,11 +70,11 @@ def refuse_old(
     if floor is not None:
         if header.number == floor.number and floor.hash is not None and header.hash != floor.hash:
             raise NotTrusted(
-                "two different blocks at one height are both sealed",
+                "two different blocks at one height are both vouched for",
                 reason=Reason.SPLIT_VIEW,
                 expected=floor.hash,
                 got=header.hash,
-                hint="keep both proofs: they show that validators signed twice; tell the manufacturer",
+                hint="keep both proofs: they show who signed twice; tell the manufacturer",
             )
         if header.number < floor.number or header.time < floor.time:
             raise NotTrusted(
@@ -110,13 +85,13 @@ def refuse_old(
                 hint="the source is behind or replays an old proof; ask another",
             )
     limit = root.max_checkpoint_age
-    if clock_s is not None and header.time > clock_s + MAX_CLOCK_LEAD_S:
+    if clock_s is not None and header.seen_at > clock_s + MAX_CLOCK_LEAD_S:
         raise NotTrusted(
             "the header is from the future",
             reason=Reason.HEADER_FROM_FUTURE,
             expected=f"a time of at most {clock_s + MAX_CLOCK_LEAD_S}",
-            got=header.time,
-            hint="set the device's clock; if it is right, the validators' keys may be stolen",
+            got=header.seen_at,
+            hint="set the device's clock; if it is right, keys of validators or witnesses may be stolen",
         )
     if limit is not None and header.age_s is not None and header.age_s > limit:
         raise NotTrusted(
@@ -128,6 +103,120 @@ def refuse_old(
         )
 
 
-def _seal_trust(headers: HeaderTrust) -> QbftTrust | None:
-    """Return the validators whose seals alone are enough; None where witnesses must agree as well."""
-    return None if headers.witnesses is not None and headers.require == "all" else headers.qbft
+def _vouched(proof: LedgerProof, trust: HeaderTrust) -> VerifiedHeader:
+    """Take the paths that the root requires; where both hold they must speak of the same block."""
+    if trust.qbft is None:
+        return _noted(proof, trust.witnesses)
+    if trust.witnesses is None:
+        return _sealed(proof, trust.qbft)
+    if trust.require == "all":
+        return _agreed(_sealed(proof, trust.qbft), _noted(proof, trust.witnesses))
+    # Any: one path is enough, and what the other one lacks does not matter.
+    if proof.note is None:
+        return _sealed(proof, trust.qbft)
+    if proof.header is None:
+        return _noted(proof, trust.witnesses)
+    try:
+        sealed = _sealed(proof, trust.qbft)
+    except NotTrusted as refusal:
+        try:
+            return _noted(proof, trust.witnesses)
+        except NotTrusted as second:
+            refusal.add_note(str(second))
+        raise
+    try:
+        noted = _noted(proof, trust.witnesses)
+    except NotTrusted:
+        return sealed
+    return _agreed(sealed, noted)
+
+
+def _sealed(proof: LedgerProof, trust: QbftTrust) -> VerifiedHeader:
+    if proof.header is None:
+        raise NotTrusted(
+            "the proof rests on a witness note, which is not enough for this trust root",
+            reason=Reason.NOTE_UNSUPPORTED,
+            expected="a header that pinned validators sealed",
+            got="a witness note",
+            hint="ask a source that carries sealed headers",
+        )
+    try:
+        header = qbft.verify_seals(proof.header, trust)
+    except QuorumError as error:
+        raise NotTrusted(
+            "the header is not sealed by enough pinned validators",
+            reason=Reason.HEADER_QUORUM,
+            expected=error.expected,
+            got=error.got,
+            hint="the source may be lying or on another chain; ask another, or fetch newer trust roots",
+        ) from error
+    except ProtocolError as error:
+        # Not sealed the way of the pinned network at all: most often the URL of another one.
+        raise refused(error, Reason.WRONG_CHAIN, "the header") from error
+    return VerifiedHeader(
+        number=header.number,
+        hash=qbft.block_hash(header),
+        state_root=header.state_root,
+        receipts_root=header.receipts_root,
+        time=header.timestamp,
+        witnessed_at=None,
+        age_s=None,
+    )
+
+
+def _noted(proof: LedgerProof, trust: WitnessTrust | None) -> VerifiedHeader:
+    if proof.note is None or trust is None:
+        raise NotTrusted(
+            "the proof carries no witness note, which this trust root demands",
+            reason=Reason.NOTE_QUORUM,
+            expected="a note of pinned witnesses",
+            got="a header alone",
+            hint="ask a source that carries witness notes",
+        )
+    try:
+        note = verify_note(proof.note, trust)
+    except MismatchError as error:
+        raise refused(error, Reason.WRONG_CHAIN, "the witness note") from error
+    except SignatureError as error:
+        raise NotTrusted(
+            "the note is not signed by enough pinned witnesses",
+            reason=Reason.NOTE_QUORUM,
+            expected=error.expected,
+            got=error.got,
+            hint="the source may be lying or behind; ask another, or fetch newer trust roots",
+        ) from error
+    except ProtocolError as error:
+        raise refused(error, Reason.BAD_PROOF, "the witness note", check="V1") from error
+    block = note.checkpoint
+    return VerifiedHeader(
+        number=block.number,
+        hash=block.hash,
+        state_root=block.state_root,
+        receipts_root=None,
+        time=block.time,
+        witnessed_at=note.witnessed_at,
+        age_s=None,
+    )
+
+
+def _agreed(sealed: VerifiedHeader, noted: VerifiedHeader) -> VerifiedHeader:
+    """Return the block that both paths vouch for: number, hash, state root and time are the same."""
+    both = [(one.number, one.hash, one.state_root, one.time) for one in (sealed, noted)]
+    if both[0] == both[1]:
+        return replace(sealed, witnessed_at=noted.witnessed_at)
+    if sealed.number != noted.number:
+        raise NotTrusted(
+            "the witness note is of another block than the header",
+            reason=Reason.NOTE_QUORUM,
+            expected=f"a note of block {sealed.number}",
+            got=f"one of block {noted.number}",
+            hint="the source put two proofs together; ask another",
+        )
+    raise NotTrusted(
+        "validators and witnesses vouch for different blocks at one height",
+        reason=Reason.SPLIT_VIEW,
+        check="V1",
+        expected=sealed.hash,
+        got=noted.hash,
+        hint="keep this proof: it shows that validators or witnesses lie; tell the manufacturer",
+    )

@@ -27,16 +27,24 @@ class LedgerFloor:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedHeader:
-    """A block header that a quorum of the pinned validators sealed."""
+    """A block that a quorum of the pinned validators sealed, or enough pinned witnesses signed a note of."""
 
     number: int
     hash: bytes
     state_root: bytes
-    receipts_root: bytes
+    receipts_root: bytes | None
+    """None where witnesses alone vouch for it: their notes do not carry it."""
     time: int
+    """The block's own time (Unix seconds)."""
+    witnessed_at: int | None
+    """The k-th newest time of its witnesses (Unix seconds); None where seals alone vouch for it."""
     age_s: int | None
-    """Seconds between its time and the device's clock (never negative); None where there is no usable clock.
-    """
+    """Seconds between `seen_at` and the device's clock (never negative); None without a usable clock."""
+
+    @property
+    def seen_at(self) -> int:
+        """The newest time at which it is known to have been the newest block (Unix seconds)."""
+        return max(self.time, self.witnessed_at or 0)
 
 
 @dataclass(frozen=True, slots=True)

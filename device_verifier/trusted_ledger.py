@@ -98,13 +98,11 @@ class TrustedLedger:
         floor = self._floor if self._floor is not None and self._floor.scope == self._roots.scope else None
         clock_s = usable_clock(self._now_s, self.root, floor)
         header = authentic_header(decoded, self.root, clock_s=clock_s)
-        self._steps.append(
-            passed("V1", "header", "sealed by a quorum of pinned validators", f"block {header.number}")
-        )
+        self._steps.append(passed("V1", "header", _vouched_by(header), f"block {header.number}"))
         refuse_old(header, self.root, floor=floor, clock_s=clock_s)
         age = "age unknown (no clock)" if header.age_s is None else f"{header.age_s} s old"
         self._steps.append(passed("V2", "header", "not behind the newest accepted, fresh", age))
-        self._roots.refuse_expired(header.time, "the proven header")
+        self._roots.refuse_expired(header.seen_at, "the proven header")
         with as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V3"):
             self._nodes = NodeSet(decoded.nodes)
         self._header, self._hints = header, decoded.envelopes
@@ -211,6 +209,15 @@ class TrustedLedger:
         if self._header is None:
             raise RuntimeError("no header has been accepted yet: call update_header first")
         return self._header
+
+
+def _vouched_by(header: VerifiedHeader) -> str:
+    """Say by which path a header was accepted."""
+    sealed = "sealed by a quorum of pinned validators"
+    noted = "noted by enough pinned witnesses"
+    if header.witnessed_at is None:
+        return sealed
+    return noted if header.receipts_root is None else f"{sealed} and {noted}"
 
 
 def _word_or_none(value: int) -> bytes | None:

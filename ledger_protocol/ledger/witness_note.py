@@ -22,7 +22,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ledger_protocol.errors import LimitError, MalformedError, ProtocolError, QuorumError, SignatureError
+from ledger_protocol.errors import (
+    LimitError,
+    MalformedError,
+    MismatchError,
+    ProtocolError,
+    QuorumError,
+    SignatureError,
+)
 from ledger_protocol.ledger.proof import MAX_NOTE_BYTES
 from ledger_protocol.limits import MAX_LABEL_BYTES, MAX_TIME_S, MAX_U64, MAX_WITNESSES
 from ledger_protocol.release.witness_key import IDENTIFIER, KEY_ID_BYTES, NAME, WitnessKey
@@ -137,12 +144,12 @@ def verify_note(data: bytes, trust: WitnessTrust) -> VerifiedNote:
     while a maximum would let one stolen key refresh a note of last year. Lines of unknown keys are ignored; a
     line that names a pinned key and does not verify refuses the note, as signed notes are read everywhere.
 
-    Raises MalformedError or LimitError for other bytes, QuorumError for too few signers or another origin,
-    SignatureError for a wrong signature of a pinned key.
+    Raises MalformedError or LimitError for other bytes, MismatchError for another origin (another chain),
+    QuorumError for too few signers, SignatureError for a wrong signature of a pinned key.
     """
     note = WitnessNote.decode(data)
     if note.checkpoint.origin != trust.origin:
-        raise QuorumError("note: origin", expected=trust.origin, got=note.checkpoint.origin)
+        raise MismatchError("note: origin", expected=trust.origin, got=note.checkpoint.origin)
     pinned = _pinned(trust)
     times = signer_times(note, pinned)
     if len(times) < trust.threshold:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     TRUST_ROOT_MISSING = "trust-root-missing"
     HEADER_QUORUM = "header-quorum"
     WRONG_CHAIN = "wrong-chain"
+    NOTE_QUORUM = "note-quorum"
     NOTE_UNSUPPORTED = "note-unsupported"
     STALE_LEDGER = "stale-ledger"
     HEADER_FROM_FUTURE = "header-from-future"
@@ -135,6 +136,11 @@ RULES: Final[dict[Reason, Rule]] = {
         "the header is not of the pinned ledger's blocks",
         "check that the source serves the network of the trust root",
     ),
+    Reason.NOTE_QUORUM: Rule(
+        "V1",
+        "too few pinned witnesses signed a note of the block",
+        "ask another source; after a change of witnesses offer the newer trust root",
+    ),
     Reason.NOTE_UNSUPPORTED: Rule(
         "V1",
         "the proof rests on witnesses that the trust root does not pin",
@@ -157,8 +163,8 @@ RULES: Final[dict[Reason, Rule]] = {
     ),
     Reason.SPLIT_VIEW: Rule(
         "V2",
-        "two sealed headers of one height differ",
-        "stop and tell the manufacturer: the chain's validators contradict themselves",
+        "two headers of one height that are both vouched for differ",
+        "stop and tell the manufacturer: validators or witnesses contradict themselves",
     ),
     Reason.BAD_PROOF: Rule(
         "V4",

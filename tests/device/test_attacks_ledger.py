@@ -12,9 +12,8 @@ from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.proof import LedgerProof
-from ledger_protocol.release.trust_root import SignedTrustRoot, WitnessTrust
+from ledger_protocol.release.trust_root import SignedTrustRoot
 from ledger_protocol.report.reasons import Reason
-from tests.protocol_makers import vkey
 from tests.sim.repository import BLOCK_SECONDS, CODE_HASH, Repository, altered
 from tests.sim.scene import Scene
 from tests.sim.sources import MemoryLedger, Notebook
@@ -394,20 +393,6 @@ def test_endless_proofs_are_refused_before_they_are_read():
         replace(proof, nodes=proof.nodes * 400).encode()
     scene.ledger.replay = b"\xa3" + b"\x00" * 66_000
     assert scene.refusal().reason is Reason.BAD_PROOF
-
-
-def test_seals_alone_are_refused_where_the_root_demands_witnesses_as_well():
-    scene = Scene()
-    headers = scene.repository.root.headers
-    keys = tuple(vkey(f"witness{n}.example") for n in range(3))
-    witnesses = WitnessTrust(threshold=2, keys=keys, origin="example/evm/1337", final="seals")
-    scene.repository.rotate_root(headers=replace(headers, witnesses=witnesses, require="all"))
-    scene.repository.seal()
-    error = scene.refusal()
-    assert (error.reason, error.check) == (Reason.NOTE_UNSUPPORTED, "V1")
-    scene.repository.rotate_root(headers=replace(headers, witnesses=witnesses, require="any"))
-    scene.repository.seal()
-    assert scene.installs(scene.release)
 
 
 def test_a_note_in_place_of_a_header_is_refused():

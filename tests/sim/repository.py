@@ -15,14 +15,17 @@ from device_verifier.sources import StateQuery
 from ledger_protocol.content.cid import DAG_CBOR, RAW, Cid
 from ledger_protocol.content.unixfs import build_from_leaves
 from ledger_protocol.ledger import contract_state as state
+from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.contract_state import ChannelWord, DeviceWord, Revocation
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.proof import LedgerProof, proof_from_rpc
+from ledger_protocol.ledger.witness_note import Checkpoint
 from ledger_protocol.release.envelope import Envelope
 from ledger_protocol.release.manifest import Component, Manifest, channel_id, release_id
 from ledger_protocol.release.signing import MANIFEST_TYPE, TRUST_ROOT_TYPE, PublicKey, sign
 from ledger_protocol.release.trust_root import HeaderTrust, KeySet, LedgerRef, SignedTrustRoot, TrustRoot
 from tests.sim.validators import Validators, header_fields
+from tests.sim.witnesses import Witnesses
 from tests.sim.world import World
 
 CHAIN_ID = 1337
@@ -111,9 +114,18 @@ class Repository:
     """The manufacturer. Change the world with the verbs, `seal` a block, and let sources carry it."""
 
     def __init__(
-        self, *, seed: int = 1, max_checkpoint_age: int | None = None, operator: bytes | None = None
+        self,
+        *,
+        seed: int = 1,
+        max_checkpoint_age: int | None = None,
+        operator: bytes | None = None,
+        witnesses: Witnesses | None = None,
+        sealed: bool = True,
+        require: str = "any",
     ) -> None:
         self.validators = Validators(seed=seed)
+        self.witnesses = witnesses
+        self.with_headers = sealed
         self.root_keys = ed25519_keys(f"root {seed}", 3)
         self.release_keys = [*ed25519_keys(f"release {seed}", 2), p256_key(f"release {seed}")]
         self.ledger_words: dict[bytes, int] = {}
@@ -140,7 +152,11 @@ class Repository:
                 from_block=self.first_block,
                 from_time=GENESIS_TIME,
             ),
-            headers=HeaderTrust(qbft=self.validators.trust(), witnesses=None, require="any"),
+            headers=HeaderTrust(
+                qbft=self.validators.trust() if sealed else None,
+                witnesses=None if witnesses is None else witnesses.trust(),
+                require=require,
+            ),
             max_checkpoint_age=max_checkpoint_age,
             operator=operator,
         )
@@ -358,7 +374,23 @@ class Repository:
             ledger_keys.append(state.revoked_key(release))
             hints += self.envelopes.get(release, [])
         answers.append(block.state.get_proof(LEDGER, ledger_keys))
-        return proof_from_rpc(block.raw_header, *answers, envelopes=dict.fromkeys(hints)).encode()
+        proof = proof_from_rpc(block.raw_header, *answers, envelopes=dict.fromkeys(hints))
+        if self.witnesses is not None:
+            note = self.witnesses.note(self.checkpoint(block), time_s=max(self.time, block.time))
+            proof = replace(proof, note=note, header=proof.header if self.with_headers else None)
+        return proof.encode()
+
+    def checkpoint(self, block: Block, **changes: object) -> Checkpoint:
+        """What an honest witness says of a block; `changes` make it a liar."""
+        header = parse_header(block.raw_header)
+        fields: dict[str, object] = {
+            "origin": f"acme.example/evm/{CHAIN_ID}",
+            "number": header.number,
+            "hash": qbft.block_hash(header),
+            "state_root": header.state_root,
+            "time": header.timestamp,
+        }
+        return Checkpoint(**(fields | changes))  # type: ignore[arg-type]
 
     # -- devices
 
@@ -377,5 +409,5 @@ class Repository:
 
 
 def altered(proof: bytes, **changes: object) -> bytes:
-    """Return a proof with other parts: `header`, `nodes`, `envelopes`."""
+    """Return a proof with other parts: `header`, `note`, `nodes`, `envelopes`."""
     return replace(LedgerProof.decode(proof), **changes).encode()  # type: ignore[arg-type]

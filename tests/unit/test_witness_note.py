@@ -9,7 +9,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger_protocol.errors import LimitError, MalformedError, ProtocolError, QuorumError, SignatureError
+from ledger_protocol.errors import (
+    LimitError,
+    MalformedError,
+    MismatchError,
+    ProtocolError,
+    QuorumError,
+    SignatureError,
+)
 from ledger_protocol.ledger.witness_note import (
     Checkpoint,
     NoteSignature,
@@ -238,7 +245,7 @@ def test_half_of_the_witnesses_are_never_enough():
 
 def test_another_origin_is_refused_although_the_same_witnesses_signed_it():
     other = replace(POINT, origin="acme.example/evm/1338")
-    with pytest.raises(QuorumError, match="origin"):
+    with pytest.raises(MismatchError, match="origin"):
         verify_note(FIVE.note(other, range(5), time_s=NOW_S), TRUST)
 
 
