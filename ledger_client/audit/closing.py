@@ -104,6 +104,8 @@ def _trust_root(told: Told, word: Word, digests: Sequence[bytes]) -> _Outcome:
 def _device(proved: Word, address: bytes, told: DeviceTold) -> _Outcome:
     word = DeviceWord.decode(proved(contract_state.device_key(address)))
     if word.sequence > told.sequence:
+        if word.sequence == told.sequence + 1:
+            return Verdict.GAP, f"event {word.sequence} was left out"
         return Verdict.GAP, f"events {told.sequence + 1} to {word.sequence} were left out"
     if (word.sequence, word.previous) != (told.sequence, told.previous):
         return Verdict.WRONG, "its events do not end in its proven word"

@@ -132,14 +132,13 @@ def timeline(
 @_with_inputs
 def verify(app: App, **given: Any) -> int:
     """Prove every line again: seals, receipt and state proofs, signatures, event chains. Names what is
-    missing, and
-    exits with 1 then.
+    missing, and exits with 1 then.
     """
     history = _prove(app, _inputs(app, given))
     findings = [{"verdict": f.verdict, "where": f.where, "what": f.what} for f in history.findings]
     lines = [f"{f.verdict:<6} {f.where}: {f.what}" for f in history.findings]
     app.emit("audit-verify", {"findings": findings, **_verdict_json(history)}, lines)
-    return _finish(app, history)
+    return _finish(app, history, listed=True)
 
 
 @audit.command("export")
@@ -255,13 +254,14 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-def _finish(app: App, history: History) -> int:
+def _finish(app: App, history: History, *, listed: bool = False) -> int:
+    """Say how it went, and what is wrong or missing unless the result has `listed` that already."""
     from ledger_client.audit.findings import Verdict
 
     troubles = [finding for finding in history.findings if finding.verdict != Verdict.PROVED]
     counts = _verdict_json(history)
     gaps, wrong = len(counts["gaps"]), len(counts["wrong"])
-    app.say(*(f"{f.verdict}: {f.where}: {f.what}" for f in troubles))
+    app.say(*(f"{f.verdict}: {f.where}: {f.what}" for f in troubles if not listed))
     app.say(
         f"{counts['statements']} statements up to block {history.last_block} ({_when(history.last_time)}): "
         f"{counts['proved']} checks proved, {gaps} {'gap' if gaps == 1 else 'gaps'}, {wrong} wrong"
