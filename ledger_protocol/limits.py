@@ -21,6 +21,7 @@ MAX_FILE_BYTES: Final = 2**40  # 1 TiB: above any flash part, far below overflow
 
 # --- dag-cbor (protocol.md §1) ---
 MAX_CBOR_DEPTH: Final = 16  # levels; our deepest document needs 6
+MAX_CBOR_VALUES: Final = 65_536  # in all, keys not counted; 1,024 receipts have 12,000, each value 100 bytes
 
 # --- documents: one block each, small enough for a microcontroller-class gateway and one HTTP answer ---
 MAX_MANIFEST_BYTES: Final = 64 * KIB

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from ledger_protocol.content.cid import CID_BYTES, Cid
 from ledger_protocol.errors import LimitError, MalformedError
-from ledger_protocol.limits import MAX_CBOR_DEPTH, MAX_U64
+from ledger_protocol.limits import MAX_CBOR_DEPTH, MAX_CBOR_VALUES, MAX_U64
 
 Value: TypeAlias = "bool | int | bytes | str | Cid | list[Value] | dict[str, Value] | None"
 Encodable: TypeAlias = "bool | int | bytes | str | Cid | Sequence[Encodable] | Mapping[str, Encodable] | None"
@@ -27,13 +27,15 @@ def encode(value: Encodable) -> bytes:
     """Return the one encoding of `value`; raise MalformedError for what `decode` would refuse."""
     out = bytearray()
     _write(out, value, 0)
+    _check_count(_count(value))
     return bytes(out)
 
 
 def decode(data: bytes, *, max_bytes: int) -> Value:
     """Return the value that `data` encodes, links as Cid; `encode` of it gives `data` again.
 
-    Raise LimitError over `max_bytes` or 16 levels, MalformedError for anything that is not strict.
+    Raise LimitError over `max_bytes`, 16 levels or 65,536 values, MalformedError for anything that is not
+    strict.
     """
     if len(data) > max_bytes:
         raise LimitError(
@@ -52,6 +54,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self.values = 0
 
     def take(self, count: int) -> bytes:
         left = len(self.data) - self.at
@@ -84,6 +87,8 @@ class _Reader:
     def value(self, depth: int) -> Value:
         if depth > MAX_CBOR_DEPTH:
             raise LimitError("depth of document", expected=f"at most {MAX_CBOR_DEPTH} levels", got="more")
+        self.values += 1
+        _check_count(self.values)
         start = self.at
         major, number = self.head()
         if major == _UINT:
@@ -149,6 +154,17 @@ class _Reader:
         if data[0] != 0:
             raise MalformedError("first byte of link", expected=0, got=data[0])
         return Cid.from_bytes(data[1:])
+
+
+def _check_count(values: int) -> None:
+    if values > MAX_CBOR_VALUES:
+        raise LimitError("values of document", expected=f"at most {MAX_CBOR_VALUES}", got="more")
+
+
+def _count(value: Encodable) -> int:
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_count, value.values()))
+    return 1 + sum(map(_count, value)) if isinstance(value, list | tuple) else 1
 
 
 def _head(out: bytearray, major: int, number: int) -> None:

@@ -181,3 +181,15 @@ def test_tuples_and_other_maps_encode_like_lists_and_dicts():
 def test_bytes_that_look_like_a_link_stay_bytes():
     for data in (CID.to_bytes(), b"\0" + CID.to_bytes()):
         assert decode(encode(data), max_bytes=100) == data
+
+
+@pytest.mark.parametrize("item", [b"\x80", b"\x00", b"\xa0"])
+def test_more_values_than_any_document_has_are_refused_before_they_fill_memory(item):
+    count = 65_535
+    most = b"\x99" + count.to_bytes(2, "big") + item * count
+    assert encode(decode(most, max_bytes=2**20)) == most
+    more = b"\x9a" + (count + 1).to_bytes(4, "big") + item * (count + 1)
+    with pytest.raises(LimitError):
+        decode(more, max_bytes=2**20)
+    with pytest.raises(LimitError):
+        encode([0] * (count + 1))
