@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger_client.acts import QUEUED_ACTS
 from ledger_client.approvals import Approval, approve, gather
 from ledger_client.config import checksum_address
 from ledger_client.errors import NotTrustedError, UsageError
@@ -65,6 +66,13 @@ def check_act(ledger: Ledger, act: Act) -> None:
     if act["deadline"] < now_s:
         raise UsageError(
             f"{act.name} is past its deadline", expected=f"{now_s} or later", got=act["deadline"]
+        )
+    if act.name in QUEUED_ACTS and act["epoch"] != (current := ledger.govern_epoch()):
+        raise UsageError(
+            f"{act.name} can no longer be proposed",
+            expected=f"epoch {current}",
+            got=f"epoch {act['epoch']}",
+            hint="governors proposed another change since; the first approver starts again",
         )
     channel = _channel_spent(act)
     if channel is not None and act["epoch"] != (epoch := ledger.word(channel).epoch):

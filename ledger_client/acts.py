@@ -24,6 +24,8 @@ _ROLLOUT_FIELDS = (
     ("minReports", "uint24"),
 )
 _BINDING_FIELDS = (("epoch", "uint24"), ("deadline", "uint40"))
+# Governors' acts bind the epoch of the rules word, which is wider than a channel's.
+_GOVERN_FIELDS = (("epoch", "uint32"), ("deadline", "uint40"))
 
 STRUCTS: dict[str, tuple[tuple[str, str], ...]] = {
     "Publish": (
@@ -52,10 +54,24 @@ STRUCTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("envelope", "bytes32"),
         ("deadline", "uint40"),
     ),
+    "SetMember": (("account", "address"), ("roles", "uint8"), *_GOVERN_FIELDS),
+    "SetThresholds": (("publish", "uint8"), ("govern", "uint8"), *_GOVERN_FIELDS),
+    "NameSuccessor": (("successor", "address"), *_GOVERN_FIELDS),
+    "AnnounceTrustRoot": (
+        ("digest", "bytes32"),
+        ("version", "uint32"),
+        ("envelope", "bytes32"),
+        *_GOVERN_FIELDS,
+    ),
 }
 
+# Acts of governors that wait in public before anyone may execute them.
+QUEUED_ACTS = frozenset({"SetMember", "SetThresholds", "NameSuccessor", "AnnounceTrustRoot"})
+
 # Who approves an act; everything else is the publishers'.
-GOVERNORS_ACTS = frozenset({"SetTrustRoot"})
+GOVERNORS_ACTS = QUEUED_ACTS | {"SetTrustRoot"}
+
+ROLE_BITS = {"publisher": 1, "guardian": 2, "governor": 4, "enroller": 8, "gateway": 16, "operator": 32}
 
 DOMAIN_NAME = "fwledger"
 DOMAIN_VERSION = "1"
@@ -190,13 +206,21 @@ class Act:
     def describe(self) -> list[tuple[str, str]]:
         """The fields as text, for a person to read before approving."""
         return [
-            (field, _shown(value)) for (field, _), value in zip(STRUCTS[self.name], self.values, strict=True)
+            (field, role_names(value) if field == "roles" else _shown(value))
+            for (field, _), value in zip(STRUCTS[self.name], self.values, strict=True)
         ]
+
+
+def role_names(bits: int) -> str:
+    """Role bits as words."""
+    return ", ".join(name for name, bit in ROLE_BITS.items() if bits & bit) or "no role"
 
 
 def _wallet_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return [checksum_address(address) for address in value]
+    if isinstance(value, bytes) and len(value) == 20:
+        return checksum_address(value)
     return "0x" + value.hex() if isinstance(value, bytes) else value
 
 
@@ -210,6 +234,8 @@ def _shown(value: Any) -> str:
 def _check(name: str, kind: str, value: object) -> None:
     if kind == "bytes32":
         good = isinstance(value, bytes) and len(value) == 32
+    elif kind == "address":
+        good = isinstance(value, bytes) and len(value) == 20
     elif kind == "address[]":
         good = (
             isinstance(value, tuple)

@@ -210,6 +210,8 @@ def _parse(raw: bytes, where: str, *, schema: str | None = SCHEMA) -> dict[str, 
 def _read_value(kind: str, value: object, *, where: str) -> object:
     if kind == "bytes32":
         return _hex(value, where)
+    if kind == "address":
+        return parse_address(value, where=where)
     if kind == "address[]" and isinstance(value, list):
         return tuple(parse_address(text, where=where) for text in value[: MAX_PLACED_DEVICES + 1])
     return value

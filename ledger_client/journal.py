@@ -11,17 +11,33 @@ from ledger_client.errors import UsageError
 from ledger_protocol.ledger.contract_state import DeviceWord, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ledger_client.network import Call, Network
+    from ledger_client.network import Call, Network, Receipt
     from ledger_protocol.report.event import SignedEvent, UpdateEvent
 
 ARTIFACT = "UpdateJournal"
+
+_U32 = 2**32 - 1
 
 # The contract's bounds of one call; longer lists are refused without a reason, so they are named here first.
 MAX_ENROLMENTS = 128
 MAX_QUEUE = 16
 MAX_QUEUE_RELEASES = 4
+# A batch's frame is as large as its bound, so there are three; the smallest that fits is the cheapest.
+BATCH_SIZES = (16, 128, 512)
+MAX_BATCH = BATCH_SIZES[-1]
+
+# Why an item of a batch was skipped (contracts: batches).
+_SKIP_REASONS = {
+    1: "malformed",
+    2: "device is not enrolled",
+    3: "device is retired",
+    4: "recorded already",
+    5: "events before it are missing",
+    6: "it does not follow the device's recorded history",
+}
+SKIPPED_RECORDED, SKIPPED_GAP = 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,16 @@ class EnrolledDevice:
     group: int
     commitment: bytes
     log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a batch, from its receipt: (device, sequence) of what was recorded, and of what was
+    skipped the reason's number.
+    """
+
+    recorded: frozenset[tuple[bytes, int]]
+    skipped: Mapping[tuple[bytes, int], int]
 
 
 class Journal:
@@ -98,11 +124,48 @@ class Journal:
             "submit_queue", list(releases), reports, events[0].previous, r, vs, what=what
         )
 
+    def submit_batch(self, items: Sequence[tuple[UpdateEvent, bytes, int]]) -> Call:
+        """Events of many devices about one release, each with its 64-byte signature and recovery id (27, 28).
+
+        A bad item is skipped with a log and stops no other; `batch_result` reads which. Cheapest when sorted
+        by group. Raises UsageError for more than one release, none, or more than 512.
+        """
+        releases = {event.release for event, _, _ in items}
+        if not 0 < len(items) <= MAX_BATCH or len(releases) != 1:
+            raise UsageError(
+                "events of one batch",
+                expected=f"1 to {MAX_BATCH} of one release",
+                got=f"{len(items)} of {len(releases)}",
+            )
+        values = [
+            (int.from_bytes(event.previous, "big") | _stamp(event, 0), event.detail, *compact(made, recovery))
+            for event, made, recovery in items
+        ]
+        size = next(size for size in BATCH_SIZES if len(items) <= size)
+        what = f"record {len(items)} event{'s' if len(items) > 1 else ''} in a batch"
+        return self.contract.call(f"submit_batch_{size}", releases.pop(), values, what=what)
+
+    def batch_result(self, receipt: Receipt) -> BatchResult:
+        """What a mined batch recorded and skipped."""
+        recorded, skipped = (
+            {
+                (bytes(log.values["device"]), int(log.values[field]) & _U32): int(log.values.get("reason", 0))
+                for log in self.contract.logs_of(receipt, event)
+            }
+            for event, field in (("Recorded", "stamp"), ("Skipped", "link"))
+        )
+        return BatchResult(frozenset(recorded), skipped)
+
     def enrolled(self, *, from_block: int, to_block: int) -> Iterator[EnrolledDevice]:
         """`Enrolled` logs, oldest first."""
         for log in self.contract.logs("Enrolled", from_block=from_block, to_block=to_block):
             v = log.values
             yield EnrolledDevice(v["device"], v["group"], v["commitment"], log)
+
+
+def skip_reason(number: int) -> str:
+    """Why a batch skipped an item, in words."""
+    return _SKIP_REASONS.get(number, f"reason {number}")
 
 
 def runs(signed: Sequence[SignedEvent]) -> list[tuple[SignedEvent, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ledger_client.acts import GOVERNORS_ACTS, Act
+from ledger_client.acts import GOVERNORS_ACTS, ROLE_BITS, Act
 from ledger_client.approvals import contract_values
 from ledger_client.contract import Contract, Log, artifact
 from ledger_client.errors import UsageError
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 ARTIFACT = "FirmwareLedger"
 
-ROLE_BITS = {"publisher": 1, "guardian": 2, "governor": 4, "enroller": 8, "gateway": 16, "operator": 32}
-
 # The contract's argument order of each approved act, in the fields of its typed struct; `terms` packs the
 # rest.
 _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -36,6 +34,10 @@ _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "AssignGroup": ("assign_group", ("group", "channel", "deadline")),
     "PlaceDevices": ("place_devices", ("devices", "group", "retired", "deadline")),
     "SetTrustRoot": ("set_trust_root", ("digest", "version", "envelope", "deadline")),
+    "SetMember": ("propose_member", ("account", "roles", "deadline")),
+    "SetThresholds": ("propose_thresholds", ("publish", "govern", "deadline")),
+    "NameSuccessor": ("propose_successor", ("successor", "deadline")),
+    "AnnounceTrustRoot": ("propose_trust_root", ("digest", "version", "envelope", "deadline")),
 }
 
 
@@ -116,6 +118,10 @@ class Ledger:
         publishers, governors = self.contract.read("thresholds")
         return int(publishers), int(governors)
 
+    def govern_epoch(self) -> int:
+        """The epoch that governors' approvals bind; every proposal spends it."""
+        return int(self.contract.read("rules")) >> 48 & (2**32 - 1)
+
     def threshold_of(self, act: Act) -> tuple[int, str]:
         """How many members must approve this act, and their role."""
         publishers, governors = self.thresholds()
@@ -138,6 +144,14 @@ class Ledger:
     def revoke(self, release: bytes, reason: int) -> Call:
         """Stop new installs of a release: a guardian alone."""
         return self.contract.call("revoke", release, reason, what="revoke")
+
+    def approve_release(self, release: bytes) -> Call:
+        """Countersign a release for the devices whose trust root pins the operator that pays."""
+        return self.contract.call("approve", release, what="approve release")
+
+    def approved_at(self, operator: bytes, release: bytes) -> int | None:
+        """When an operator (20 bytes) approved a release (Unix seconds), None where it never did."""
+        return int(self.contract.read("approval", operator, release)) or None
 
     def new_act(self, name: str, **values: object) -> Act:
         """An act for this ledger on this chain."""

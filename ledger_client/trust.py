@@ -127,17 +127,16 @@ def sign_root(signed: SignedTrustRoot, signer: FirmwareSigner) -> SignedTrustRoo
     return signed.with_signature(signer.sign(TRUST_ROOT_TYPE, signed.document))
 
 
-def announce_act(ledger: Ledger, signed: bytes, *, deadline: int) -> Act:
-    """What governors approve to record a trust root's digest on the ledger."""
+def announcement(signed: bytes) -> dict[str, object]:
+    """What governors say of a trust root: its digest, its version, and where the signed document lies."""
     held = check_root(signed, where="trust root")
     envelope = SignedTrustRoot.decode(signed)
-    return ledger.new_act(
-        "SetTrustRoot",
-        digest=envelope.digest,
-        version=held.root.version,
-        envelope=envelope.cid.digest,
-        deadline=deadline,
-    )
+    return {"digest": envelope.digest, "version": held.root.version, "envelope": envelope.cid.digest}
+
+
+def announce_act(ledger: Ledger, signed: bytes, *, deadline: int) -> Act:
+    """What governors approve to record a trust root's digest on the ledger."""
+    return ledger.new_act("SetTrustRoot", **announcement(signed), deadline=deadline)
 
 
 def read_root(path: Path, *, fingerprint: str | None = None) -> HeldRoot:

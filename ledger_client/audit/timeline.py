@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ledger_client.acts import ROLE_BITS
 from ledger_client.audit.statements import Act, DeviceEvent
-from ledger_client.ledger import ROLE_BITS
 from ledger_protocol.ledger.contract_state import ChannelWord
 from ledger_protocol.report.event import EventKind
 

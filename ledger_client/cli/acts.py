@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ import click
 from ledger_client.acts import Rollout
 from ledger_client.cli.app import PATH, App
 from ledger_client.cli.words import utc
-from ledger_client.config import checksum_address
+from ledger_client.config import checksum_address, parse_address
 from ledger_client.config_file import replace_file
-from ledger_client.errors import UsageError
+from ledger_client.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,6 +149,61 @@ def settle(
     return app.send(carry_out(app.ledger, act, held, account=app.account), first=first)
 
 
+def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where an approval goes, and how a wallet of its own makes it; `approve_file` takes them."""
+    for option in reversed(
+        [
+            click.option("--out", required=True, type=PATH, metavar="FILE", help="the approval to pass on"),
+            click.option(
+                "--typed-data", is_flag=True, help="write only the typed data to FILE, for a wallet to sign"
+            ),
+            click.option(
+                "--signature", metavar="HEX", help="the signature that a wallet made over the typed data"
+            ),
+            click.option("--signer", metavar="ADDRESS", help="whose signature that is"),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def approve_file(
+    app: App,
+    act: Act,
+    *,
+    schema: str,
+    out: Path,
+    typed_data: bool,
+    signature: str | None,
+    signer: str | None,
+    seen: bool = False,
+) -> None:
+    """Approve an act, by the account or with a wallet's signature, as a file to pass on.
+
+    `seen` = the person gave the act's content; else it is shown and asked about.
+    """
+    from ledger_client.acting import approve_as_member, check_member
+    from ledger_client.approvals import read_signature, verify_approval
+
+    if (signature is None) != (signer is None):
+        raise UsageError("--signature and --signer belong together")
+    if typed_data:
+        replace_file(out, json.dumps(act.typed_data(), indent=2).encode() + b"\n")
+        app.emit(schema, {"typed_data": str(out), "act": act.name}, [f"typed data  {out}"])
+        return
+    if signature is not None:
+        address = parse_address(signer, where="--signer")
+        check_member(app.ledger, act, address)
+        approval = verify_approval(act, address, read_signature(signature), where="--signature")
+    else:
+        if not seen:
+            _ask(app, act, "approve this?")
+        approval = approve_as_member(app.ledger, act, app.account)
+    write_approval(app, approval, out)
+    by = checksum_address(approval.signer)
+    app.emit(schema, {"approval": str(out), "signer": by}, [f"approval  {out}", f"by        {by}"])
+
+
 def write_approval(app: App, approval: Approval, path: Path) -> None:
     """Write an approval file, and say what was approved."""
     if path.exists():
@@ -173,3 +229,14 @@ def approval_document(app: App, path: Path) -> tuple[dict[str, Any], list[str]]:
     """The result of a command that only approved."""
     document = {"approval": str(path), "signer": app.account.text}
     return document, [f"approval  {path}", f"by        {app.account.text}"]
+
+
+def _ask(app: App, act: Act, question: str) -> None:
+    """A person's yes, unless --yes said it already. Who is asked is shown what about, with --quiet too."""
+    if app.yes:
+        app.say(*act_lines(app, act))
+        return
+    for line in act_lines(app, act):
+        click.echo(line, err=True)
+    if not app.interactive or not click.confirm(question, default=False, err=True):
+        raise DeclinedError("nothing was approved", hint="--yes approves without asking")

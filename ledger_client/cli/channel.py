@@ -113,6 +113,46 @@ def resume(app: App, name: str, **options: Any) -> None:
     app.emit("channel-resume", {"channel": name, "halted": False}, [f"resumed  {name}"])
 
 
+@channel.command("rollout")
+@command("fwledger channel rollout stable --initial-bps 2500 --ramp-hours 24", sends=True)
+@click.argument("name")
+@rollout_options
+@approval_options
+def rollout(app: App, name: str, **options: Any) -> None:
+    """Give a running release another rollout, at no lower share than the one reached. Needs publishers."""
+    from ledger_client.acts import Rollout
+
+    target = channel_id(name)
+    now = app.ledger.word(target)
+    # What is not said stays as it is: the share reached, the hours, the breaker's bars.
+    kept = Rollout(
+        initial_bps=share_bps(now, app.network.block_time()),
+        hold_hours=now.hold_hours,
+        ramp_hours=now.ramp_hours,
+        halt_bps=now.halt_bps,
+        min_reports=now.min_reports,
+    )
+    given = rollout_of(options, kept=kept) or kept
+    if given == kept and not options["approvals"]:
+        raise UsageError("which rollout?", hint="--initial-bps, --ramp-hours, --immediate: see --help")
+
+    def plan(deadline: int, approved: Rollout | None) -> Act:
+        word = app.ledger.word(target)
+        values = {"channel": target, "sequence": word.sequence, "epoch": word.epoch, "deadline": deadline}
+        chosen = approved or given
+        return app.ledger.new_act("SetRollout", **values, **chosen.fields())
+
+    if settle(app, plan, **options) is None:
+        app.emit("channel-rollout", *approval_document(app, options["approve_only"]))
+        return
+    share = share_bps(app.ledger.word(target), app.network.block_time())
+    app.emit(
+        "channel-rollout",
+        {"channel": name, "share_bps": share},
+        [f"rollout  {name}: {percent(share)} of devices"],
+    )
+
+
 @channel.command("status")
 @command("fwledger channel status stable")
 @click.argument("names", nargs=-1, metavar="[NAME]...")

@@ -26,6 +26,8 @@ NOUNS = {
     "trust": ("trust", "show, sign and announce a trust root"),
     "release": ("release", "build, sign, check, publish, list and revoke releases"),
     "channel": ("channel", "create, halt, resume and look at channels"),
+    "governance": ("governance", "show and change who may do what, in public"),
+    "operator": ("operator", "countersign releases as a fleet owner"),
     "device": ("device", "enrol, retire and list devices"),
     "proof": ("proof", "fetch ledger and receipt proofs as files"),
     "bundle": ("bundle", "make and show offline bundles"),

@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger_client.cli.acts import act_lines, rollout_of, rollout_options, write_approval
+from ledger_client.cli.acts import approve_file, rollout_of, rollout_options, signing_options
 from ledger_client.cli.app import PATH, App, command
-from ledger_client.config import checksum_address, parse_address
-from ledger_client.config_file import replace_file
-from ledger_client.errors import DeclinedError, NotTrustedError, UsageError
+from ledger_client.errors import NotTrustedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="how long it counts",
 )
-@click.option("--out", required=True, type=PATH, metavar="FILE", help="the approval to pass on")
-@click.option("--typed-data", is_flag=True, help="write only the typed data to FILE, for a wallet to sign")
-@click.option("--signature", metavar="HEX", help="the signature that a wallet made over the typed data")
-@click.option("--signer", metavar="ADDRESS", help="whose signature that is")
+@signing_options
 @rollout_options
 def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None:
     """Approve a publication, or any act in another member's approval file, as EIP-712 typed data.
@@ -46,36 +40,20 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
     bring it back.
     `release publish --approval ...` carries it out.
     """
-    from ledger_client.acting import approve_as_member, check_act, check_member
-    from ledger_client.approvals import read_act, read_signature, verify_approval
+    from ledger_client.acting import check_act
+    from ledger_client.approvals import read_act
 
-    out, signature, signer = options["out"], options["signature"], options["signer"]
-    if (signature is None) != (signer is None):
-        raise UsageError("--signature and --signer belong together")
     rollout = rollout_of(options)
+    channel, valid_hours = options.pop("channel"), options.pop("valid_hours")
     if source.is_dir():
-        act = _planned(app, source, options["channel"], rollout, options["valid_hours"])
-    elif rollout is not None or options["channel"] is not None:
+        act = _planned(app, source, channel, rollout, valid_hours)
+    elif rollout is not None or channel is not None:
         raise UsageError("an approval file says channel and rollout already")
     else:
         act = read_act(source)
         check_act(app.ledger, act)
         _check_release(app, act, source, folder)
-    if options["typed_data"]:
-        replace_file(out, json.dumps(act.typed_data(), indent=2).encode() + b"\n")
-        app.emit("release-approve", {"typed_data": str(out), "act": act.name}, [f"typed data  {out}"])
-        return
-    if signature is not None:
-        address = parse_address(signer, where="--signer")
-        check_member(app.ledger, act, address)
-        approval = verify_approval(act, address, read_signature(signature), where="--signature")
-    else:
-        if not source.is_dir():
-            _ask(app, act, "approve this?")
-        approval = approve_as_member(app.ledger, act, app.account)
-    write_approval(app, approval, out)
-    by = checksum_address(approval.signer)
-    app.emit("release-approve", {"approval": str(out), "signer": by}, [f"approval  {out}", f"by        {by}"])
+    approve_file(app, act, schema="release-approve", seen=source.is_dir(), **options)
 
 
 def _planned(app: App, folder: Path, channel: str | None, rollout: Rollout | None, valid_hours: int) -> Act:
@@ -119,14 +97,3 @@ def _check_release(app: App, act: Act, source: Path, folder: Path | None) -> Non
             expected="one of " + ", ".join(manifest.channels),
             got=app.channel_name(act["channel"]),
         )
-
-
-def _ask(app: App, act: Act, question: str) -> None:
-    """A person's yes, unless --yes said it already. Who is asked is shown what about, with --quiet too."""
-    if app.yes:
-        app.say(*act_lines(app, act))
-        return
-    for line in act_lines(app, act):
-        click.echo(line, err=True)
-    if not app.interactive or not click.confirm(question, default=False, err=True):
-        raise DeclinedError("nothing was approved", hint="--yes approves without asking")

@@ -111,6 +111,21 @@ def test_two_approvals_publish_what_they_say_and_cannot_be_used_twice(shared: Ma
     assert "release 1.0.0 is the head of channel stable already" in again
 
 
+def test_a_running_rollout_is_raised_and_never_lowered(shared: Manufacturer) -> None:
+    change = ["channel", "rollout", "stable"]
+    assert "which rollout?" in shared.refused(*change, "--yes", code=2)
+
+    def told(bps: str) -> list[str]:
+        first, second = f"raise-{bps}-1.approval", f"raise-{bps}-2.approval"
+        shared.run(*change, "--initial-bps", bps, "--approve-only", first, "--dev-account", "3")
+        shared.run("release", "approve", first, "--out", second, "--dev-account", "4", "--yes")
+        return [*change, "--approval", first, "--approval", second, "--yes"]
+
+    assert "share below the one reached" in shared.refused(*told("2000"), code=1)
+    assert shared.json(*told("5000"))["share_bps"] == 5000
+    assert shared.json("channel", "status", "stable")["channels"][0]["hold_hours"] == 24
+
+
 def test_a_wallet_signs_the_typed_data_and_nobody_elses_signature_is_taken(shared: Manufacturer) -> None:
     folder = shared.signed("1.0.1", 2)
     shared.run("release", "approve", folder, "--channel", "stable", "--typed-data", "--out", "wallet.json")

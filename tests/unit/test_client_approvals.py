@@ -98,6 +98,8 @@ def independent_digest(act: Act) -> bytes:
     for (_, kind), value in zip(kinds, act.values, strict=True):
         if kind == "address[]":
             words.append(keccak256(b"".join(bytes(12) + address for address in value)))
+        elif kind == "address":
+            words.append(eip712.address_word(value))
         else:
             words.append(value if isinstance(value, bytes) else eip712.uint_word(int(value)))
     domain = eip712.domain_separator(act.chain_id, act.ledger)
@@ -107,6 +109,8 @@ def independent_digest(act: Act) -> bytes:
 VALUES = {
     "bytes32": st.binary(min_size=32, max_size=32),
     "bool": st.booleans(),
+    "address": st.binary(min_size=20, max_size=20),
+    "uint8": st.integers(0, 255),
     "uint16": st.integers(0, 10_000),
     "uint24": st.integers(0, 2**24 - 1),
     "uint32": st.integers(0, 2**32 - 1),
