@@ -45,6 +45,9 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
     import uvicorn
 
     from ledger_client.content.node.protocol import PunctualProtocol
+    from ledger_client.journal import Journal
+    from ledger_client.ledger import Ledger
+    from ledger_client.network import connect
     from ledger_client.relay.app import build_app
     from ledger_client.relay.service import Relay
     from ledger_client.relay.sockets import listening_socket
@@ -61,9 +64,11 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
         app.say(f"{call.what}: block {receipt.block_number}, {receipt.gas_used:,} gas")
         return receipt
 
+    reading = connect(app.config.chain)
     service = Relay(
-        ledger=app.ledger,
-        journal=app.journal,
+        ledger=Ledger(reading, app.ledger.address),
+        journal=Journal(reading, app.journal.address),
+        carrier=app.journal,
         held=app.root,
         ipfs=None if skip_reports else app.ipfs(),
         send=pay,

@@ -49,10 +49,15 @@ class TooManyError(ClientError):
 
 @dataclass(slots=True)
 class Relay:
-    """The relay of one ledger. `send` signs, sends and waits; `now_s` is a monotonic clock (seconds)."""
+    """The relay of one ledger. `send` signs, sends and waits; `now_s` is a monotonic clock (seconds).
+
+    `carrier` is the journal over the connection that `send` uses, `ledger` and `journal` go over another:
+    a proof does not wait until somebody's receipts are mined.
+    """
 
     ledger: Ledger
     journal: Journal
+    carrier: Journal
     held: HeldRoot
     ipfs: IpfsClient | None
     send: Callable[[Call], Receipt]
@@ -60,8 +65,9 @@ class Relay:
     now_s: Callable[[], float] = time.monotonic
     _proofs: OrderedDict[str, tuple[float, bytes]] = field(default_factory=OrderedDict)
     _events: OrderedDict[bytes, deque[float]] = field(default_factory=OrderedDict)
-    # web3's session and the account's nonce serve one caller at a time.
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # A web3 session, and an account's nonce, serve one caller at a time.
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _sending: threading.Lock = field(default_factory=threading.Lock)
 
     def channel(self, name: str) -> bytes:
         """The proof of a channel by name; of one that nobody published on, the proof that it is absent."""
@@ -87,7 +93,7 @@ class Relay:
             return self.held.signed
         if self.ipfs is None:
             return None
-        with self._lock:
+        with self._reading:
             newest = self.ledger.network.block_number()
             for found in self.ledger.trust_roots(from_block=self.from_block, to_block=newest):
                 if found.version == version:
@@ -100,16 +106,16 @@ class Relay:
         device.
         """
         document, events = receipts.verify_receipts(
-            raw, chain_id=self.ledger.network.chain_id, journal=self.journal.address
+            raw, chain_id=self.carrier.network.chain_id, journal=self.carrier.address
         )
-        with self._lock:
-            word = self.journal.device(document.device)
+        with self._sending:
+            word = self.carrier.device(document.device)
             fresh = sum(1 for one in events if one.event.sequence > word.sequence)
             # Only enrolled devices are remembered: keys cost nothing, and many would push out a chatty one.
             said = self._said_by(document.device, fresh) if word.enrolled else deque[float]()
             said.extend([self.now_s()] * fresh)
             try:
-                return receipts.submit(self.journal, raw, send=self.send, ipfs=self.ipfs, known_reports=False)
+                return receipts.submit(self.carrier, raw, send=self.send, ipfs=self.ipfs, known_reports=False)
             except UnreachableError:
                 # Not the device's doing: it will say the same again.
                 for _ in range(fresh):
@@ -148,7 +154,7 @@ class Relay:
         ).encode()
 
     def _kept(self, name: str, make: Callable[[], bytes]) -> bytes:
-        with self._lock:
+        with self._reading:
             kept = self._proofs.get(name)
             if kept is not None and self.now_s() - kept[0] < PROOF_LIFE_S:
                 return kept[1]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger_client.cli.app import App
 from ledger_client.errors import UnreachableError, UsageError
+from ledger_client.journal import Journal
+from ledger_client.ledger import Ledger
+from ledger_client.network import connect
 from ledger_client.relay import service
 from ledger_client.relay.service import PROOF_LIFE_S, Relay, TooManyError
 from ledger_protocol.ledger.header import parse_header
@@ -18,6 +23,7 @@ from tests.support.device_twin import DeviceTwin
 from tests.support.manufacturer import deployed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ledger_client.network import Call, Receipt
@@ -37,6 +43,15 @@ def height(proof: bytes) -> int:
     return parse_header(header).number
 
 
+def relay_of(app: App, send: Callable[[Call], Receipt]) -> Relay:
+    """A relay whose proofs go over a connection of their own."""
+    reading = connect(app.config.chain)
+    return Relay(
+        ledger=Ledger(reading, app.ledger.address), journal=Journal(reading, app.journal.address),
+        carrier=app.journal, held=app.root, ipfs=None, send=send, from_block=0,
+    )  # fmt: skip
+
+
 def test_a_proof_is_kept_for_a_moment_and_handed_out_when_the_chain_is_gone(tmp_path: Path) -> None:
     with chain_process() as chain:
         maker = deployed(tmp_path, rpc=chain.url)
@@ -46,6 +61,7 @@ def test_a_proof_is_kept_for_a_moment_and_handed_out_when_the_chain_is_gone(tmp_
         relay = Relay(
             ledger=app.ledger,
             journal=app.journal,
+            carrier=app.journal,
             held=app.root,
             ipfs=None,
             send=app.send,
@@ -77,9 +93,7 @@ def test_keys_that_nobody_enrolled_do_not_push_a_chatty_device_out(
         maker = deployed(tmp_path, rpc=chain.url)
         maker.run("channel", "create", "stable", "--group", "1", "--yes")
         app = App(config=maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
-        relay = Relay(
-            ledger=app.ledger, journal=app.journal, held=app.root, ipfs=None, send=app.send, from_block=0
-        )
+        relay = relay_of(app, app.send)
         chatty, stranger = (DeviceTwin(chain.chain_id, app.journal.address) for _ in range(2))
         (maker.path / "chatty.request").write_bytes(chatty.request())
         maker.run("device", "enrol", "chatty.request", "--group", "1", "--yes")
@@ -108,9 +122,7 @@ def test_a_chain_that_is_gone_costs_a_device_nothing_of_what_it_may_say(
                 raise UnreachableError("no node")
             return app.send(call)
 
-        relay = Relay(
-            ledger=app.ledger, journal=app.journal, held=app.root, ipfs=None, send=send, from_block=0
-        )
+        relay = relay_of(app, send)
         twin = DeviceTwin(chain.chain_id, app.journal.address)
         (maker.path / "twin.request").write_bytes(twin.request())
         maker.run("device", "enrol", "twin.request", "--group", "1", "--yes")
@@ -120,3 +132,32 @@ def test_a_chain_that_is_gone_costs_a_device_nothing_of_what_it_may_say(
                 relay.submit(twin.receipts())
         down[0] = False
         assert relay.submit(twin.receipts()).recorded == 1
+
+
+def test_a_proof_does_not_wait_until_receipts_are_mined(tmp_path: Path) -> None:
+    with chain_process() as chain:
+        maker = deployed(tmp_path, rpc=chain.url)
+        maker.run("channel", "create", "stable", "--group", "1", "--yes")
+        app = App(config=maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
+        sending, mined = threading.Event(), threading.Event()
+
+        def send(call: Call) -> Receipt:
+            sending.set()
+            assert mined.wait(30)
+            return app.send(call)
+
+        relay = relay_of(app, send)
+        twin = DeviceTwin(chain.chain_id, app.journal.address)
+        (maker.path / "twin.request").write_bytes(twin.request())
+        maker.run("device", "enrol", "twin.request", "--group", "1", "--yes")
+        twin.say(EventKind.REJECTED, b"\x01" * 32)
+        with ThreadPoolExecutor(2) as pool:
+            submitted = pool.submit(relay.submit, twin.receipts())
+            assert sending.wait(30)
+            proof = pool.submit(relay.channel, "stable")
+            try:
+                assert height(proof.result(10)) > 0
+                assert not submitted.done()
+            finally:
+                mined.set()
+            assert submitted.result(30).recorded == 1
