@@ -12,7 +12,7 @@ from local_chain.headers import Header, next_base_fee
 from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, SET_CODE, Transaction
 
 if TYPE_CHECKING:
-    from local_chain.backend import Backend
+    from local_chain.evm import Backend
     from local_chain.genesis import Genesis
     from local_chain.tries import Account
 

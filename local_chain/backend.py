@@ -1,15 +1,14 @@
 """The only module that knows py-evm: it executes transactions and calls on a state, and nothing else.
 
 py-evm is archived. Everything around it (blocks, tries, pool, RPC) is ours, so another EVM takes its place
-by giving these three: ``Backend``, ``Execution`` and the outcome that they return.
+by giving what ``evm`` asks for.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
@@ -36,6 +35,7 @@ from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
 from local_chain.errors import ChainError, InvalidTransaction
+from local_chain.evm import NO_CHANGES, Call, Change, Changes, Environment, Execution, NodeTable, Outcome
 from local_chain.forks import Fork
 from local_chain.headers import EMPTY_TRIE_ROOT
 from local_chain.receipts import Log
@@ -64,91 +64,6 @@ _ERROR_TEXTS: tuple[tuple[type[VMError], str], ...] = (
 )
 
 
-class NodeTable(Protocol):
-    """Where the state's nodes and codes are kept by hash."""
-
-    def __getitem__(self, key: bytes) -> bytes: ...
-
-    def __setitem__(self, key: bytes, value: bytes) -> None: ...
-
-    def __contains__(self, key: object) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What a contract can see of its block; ``ancestors`` gives block hashes from the parent downwards."""
-
-    number: int
-    timestamp: int
-    coinbase: bytes
-    gas_limit: int
-    base_fee: int | None
-    difficulty: int
-    mix_hash: bytes
-    ancestors: Callable[[], Iterator[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is
-    checked.
-    """
-
-    sender: bytes
-    to: bytes | None
-    data: bytes
-    value: int
-    gas: int
-    access_list: AccessList = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an execution ended; ``error`` is None on success and ``reverted`` tells a REVERT from other ends.
-
-    ``gas_used`` is after refunds, ``gas_refunded`` what they gave back.
-    """
-
-    gas_used: int
-    gas_refunded: int
-    output: bytes
-    error: str | None
-    reverted: bool
-    logs: tuple[Log, ...]
-
-
-class Execution(Protocol):
-    """A state being changed by the transactions of one block."""
-
-    def apply(self, transaction: Transaction, *, gas_before: int) -> Outcome:
-        """Execute one; InvalidTransaction, with the state unchanged, when no block may hold it here."""
-        ...
-
-    def finish(self) -> bytes:
-        """Write the state's nodes and return its root."""
-        ...
-
-
-class Backend(Protocol):
-    """An EVM over a table of state nodes."""
-
-    def genesis_state(self, balances: Mapping[bytes, int]) -> bytes:
-        """The root of a state that holds only these balances, in wei."""
-        ...
-
-    def begin(self, state_root: bytes, environment: Environment) -> Execution:
-        """Start a block on a state."""
-        ...
-
-    def call(self, state_root: bytes, environment: Environment, call: Call) -> Outcome:
-        """Run a message on a state and forget what it changed."""
-        ...
-
-    def intrinsic_gas(self, transaction: Transaction) -> int:
-        """The least gas with which the transaction is valid."""
-        ...
-
-
 class PyEvm:
     """``Backend`` by py-evm, for one chain id and one fork."""
 
@@ -161,10 +76,14 @@ class PyEvm:
 
     def genesis_state(self, balances: Mapping[bytes, int]) -> bytes:
         """See ``Backend``."""
-        nowhere = Environment(0, 0, bytes(20), 0, 0, 1, bytes(32), lambda: iter(()))
-        state = self._state(EMPTY_TRIE_ROOT, nowhere)
-        for address, balance in balances.items():
-            state.set_balance(address, balance)
+        return self.change(
+            EMPTY_TRIE_ROOT, {address: Change(balance=balance) for address, balance in balances.items()}
+        )
+
+    def change(self, state_root: bytes, changes: Changes) -> bytes:
+        """See ``Backend``."""
+        state = self._state(state_root, _NOWHERE)
+        _apply_changes(state, changes)
         state.persist()
         return bytes(state.state_root)
 
@@ -172,9 +91,39 @@ class PyEvm:
         """See ``Backend``."""
         return _PyEvmExecution(self._vm, self._builder, self._state(state_root, environment))
 
-    def call(self, state_root: bytes, environment: Environment, call: Call) -> Outcome:
+    def call(
+        self, state_root: bytes, environment: Environment, call: Call, changes: Changes = NO_CHANGES
+    ) -> Outcome:
         """See ``Backend``."""
         state = self._state(state_root, environment)
+        _apply_changes(state, changes)
+        return self._run(state, call)
+
+    def touched(
+        self, state_root: bytes, environment: Environment, call: Call, changes: Changes = NO_CHANGES
+    ) -> tuple[Outcome, AccessList]:
+        """See ``Backend``."""
+        state = self._state(state_root, environment)
+        _apply_changes(state, changes)
+        seen: dict[bytes, dict[int, None]] = {}
+        mark_address, mark_slot = state.mark_address_warm, state.mark_storage_warm
+
+        def note_address(address: bytes) -> None:
+            seen.setdefault(bytes(address), {})
+            mark_address(address)
+
+        def note_slot(address: bytes, slot: int) -> None:
+            seen.setdefault(bytes(address), {})[slot] = None
+            mark_slot(address, slot)
+
+        state.mark_address_warm, state.mark_storage_warm = note_address, note_slot
+        outcome = self._run(state, call)
+        before = self._state(state_root, environment)
+        _apply_changes(before, changes)
+        made = {who for who in seen if state.has_code_or_nonce(who) and not before.has_code_or_nonce(who)}
+        return outcome, tuple((who, tuple(slots)) for who, slots in seen.items() if who not in made)
+
+    def _run(self, state: Any, call: Call) -> Outcome:
         # A call costs nothing and tips nobody, whatever the block's base fee.
         state.get_gas_price = lambda _transaction: 0
         state.get_tip = lambda _transaction: 0
@@ -228,6 +177,25 @@ class PyEvm:
             excess_blob_gas=0 if self._fork >= Fork.CANCUN else None,
         )
         return self._vm.get_state_class()(self._db, context, state_root)
+
+
+_NOWHERE = Environment(0, 0, bytes(20), 0, 0, 1, bytes(32), lambda: iter(()))
+
+
+def _apply_changes(state: Any, changes: Changes) -> None:
+    for who, change in changes.items():
+        if change.balance is not None:
+            state.set_balance(who, change.balance)
+        if change.nonce is not None:
+            state.set_nonce(who, change.nonce)
+        if change.code is not None:
+            state.set_code(who, change.code)
+        if change.storage is not None:
+            state.delete_storage(who)
+        for slot, word in {**(change.storage or {}), **(change.slots or {})}.items():
+            state.set_storage(who, slot, word)
+    if changes:
+        state.lock_changes()  # what is set here is the original, by which writes are priced (EIP-2200)
 
 
 class _PyEvmExecution:

@@ -16,7 +16,7 @@ from local_chain.storage import StoredLog, StoredTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from local_chain.backend import Execution, Outcome
+    from local_chain.evm import Execution, Outcome
     from local_chain.genesis import Genesis
     from local_chain.transactions import Transaction
 

@@ -3,43 +3,85 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_chain.errors import ExecutionFailed
-from local_chain.transactions import LEGACY, Transaction
+from local_chain.evm import NO_CHANGES
+from local_chain.forks import Fork
+from local_chain.transactions import LEGACY, Transaction, contract_address
+from local_chain.tries import read_account
 
 if TYPE_CHECKING:
-    from local_chain.backend import Call, Environment, Outcome
+    from collections.abc import Mapping
+
     from local_chain.chain import LocalChain
+    from local_chain.evm import Call, Changes, Environment, Outcome
     from local_chain.headers import Block
+    from local_chain.transactions import AccessList
 
 # geth stops its search within 1.5 % as well: an exact figure costs ten more executions.
 _ESTIMATE_TOLERANCE = 0.015
 _CALL_STIPEND = 2_300
+_MAX_ACCESS_ROUNDS = 8  # announcing changes the gas that is left, and so, rarely, what is used
+_PRECOMPILES = tuple(number.to_bytes(20, "big") for number in range(1, 0x12))
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
 _MAX_REASON_BYTES = 4_096  # what of a reason is shown
 
 
-def run_call(chain: LocalChain, call: Call, block: Block) -> bytes:
-    """What the call returns on the state after ``block``; ExecutionFailed when it fails."""
-    outcome = chain.backend.call(block.header.state_root, chain.environment(block.header), call)
+def run_call(
+    chain: LocalChain,
+    call: Call,
+    block: Block,
+    *,
+    changes: Changes = NO_CHANGES,
+    visible: Mapping[str, Any] | None = None,
+) -> bytes:
+    """What the call returns on the state after ``block``; ExecutionFailed when it fails.
+
+    ``changes`` are made to the state before, and ``visible`` to what the contract sees of its block.
+    """
+    environment = replace(chain.environment(block.header), **(visible or {}))
+    outcome = chain.backend.call(block.header.state_root, environment, call, changes)
     if outcome.error is not None:
         raise failure(outcome)
     return outcome.output
 
 
-def estimate_gas(chain: LocalChain, call: Call, block: Block) -> int:
+def access_list_of(
+    chain: LocalChain, call: Call, block: Block, *, changes: Changes = NO_CHANGES
+) -> tuple[AccessList, Outcome]:
+    """The accounts and slots that the message uses on top of ``block``, beside those that cost nothing to
+    use, and how the message ends when it announces them (EIP-2930).
+    """
+    environment = _environment_on(chain, block)
+    free = {call.sender, _recipient(chain, call, block), *_PRECOMPILES}
+    if chain.genesis.fork >= Fork.SHANGHAI:  # EIP-3651
+        free.add(environment.coinbase)
+    for _ in range(_MAX_ACCESS_ROUNDS):
+        outcome, used = chain.backend.touched(block.header.state_root, environment, call, changes)
+        announced = tuple((who, slots) for who, slots in used if slots or who not in free)
+        if announced == call.access_list:
+            break
+        call = replace(call, access_list=announced)
+    return call.access_list, outcome
+
+
+def estimate_gas(chain: LocalChain, call: Call, block: Block, *, changes: Changes = NO_CHANGES) -> int:
     """A gas limit with which the message succeeds on top of ``block``, within 1.5 % of the least;
     ExecutionFailed if none.
 
     ``call.gas`` is the most that is tried.
     """
-    environment = chain.pending_environment() if block is chain.head else chain.environment(block.header)
+    environment = _environment_on(chain, block)
+
+    def attempt(gas: int) -> Outcome:
+        return chain.backend.call(block.header.state_root, environment, replace(call, gas=gas), changes)
+
     floor = chain.backend.intrinsic_gas(_as_transaction(call))
     if call.gas < floor:
         raise ExecutionFailed(f"gas required exceeds allowance ({call.gas})", output=b"", reverted=False)
-    outcome = _try(chain, call, block, environment, call.gas)
+    outcome = attempt(call.gas)
     if outcome.error is not None:
         raise failure(outcome)
     # What it used is not enough where gas was refunded at the end, or where a call kept back a 64th
@@ -48,13 +90,13 @@ def estimate_gas(chain: LocalChain, call: Call, block: Block) -> int:
     likely = (outcome.gas_used + outcome.gas_refunded + _CALL_STIPEND) * 64 // 63
     for candidate in (low + 1, likely):
         if low < candidate < high:
-            if _try(chain, call, block, environment, candidate).error is None:
+            if attempt(candidate).error is None:
                 high = candidate
             else:
                 low = candidate
     while high - low > 1 and (high - low) / high > _ESTIMATE_TOLERANCE:
         middle = (low + high) // 2
-        if _try(chain, call, block, environment, middle).error is None:
+        if attempt(middle).error is None:
             high = middle
         else:
             low = middle
@@ -83,8 +125,15 @@ def revert_reason(output: bytes) -> str | None:
     return body[64 : 64 + min(size, _MAX_REASON_BYTES)].decode("utf-8", "replace")
 
 
-def _try(chain: LocalChain, call: Call, block: Block, environment: Environment, gas: int) -> Outcome:
-    return chain.backend.call(block.header.state_root, environment, replace(call, gas=gas))
+def _environment_on(chain: LocalChain, block: Block) -> Environment:
+    return chain.pending_environment() if block is chain.head else chain.environment(block.header)
+
+
+def _recipient(chain: LocalChain, call: Call, block: Block) -> bytes:
+    if call.to is not None:
+        return call.to
+    nonce = read_account(chain.store.nodes, block.header.state_root, call.sender).nonce
+    return contract_address(call.sender, nonce)
 
 
 def _as_transaction(call: Call) -> Transaction:

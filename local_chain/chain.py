@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from local_chain import tries
 from local_chain.admission import check_admission
-from local_chain.backend import Backend, Environment, Execution, PyEvm
+from local_chain.backend import PyEvm
 from local_chain.building import Body, draft_header, fill
 from local_chain.errors import ChainError, InvalidTransaction, StateError, UnknownBlock
+from local_chain.evm import Backend, Environment, Execution
 from local_chain.genesis import Genesis, genesis_from_json
 from local_chain.pool import Pool
 from local_chain.transactions import Transaction, decode_transaction
@@ -22,6 +23,7 @@ from local_chain.transactions import Transaction, decode_transaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from local_chain.evm import Changes
     from local_chain.headers import Block, Header
     from local_chain.sealing import Sealer
     from local_chain.storage import Store
@@ -52,6 +54,7 @@ class LocalChain:
         self.sealer: Sealer | None = None
         self.backend: Backend = PyEvm(store.nodes, chain_id=genesis.chain_id, fork=genesis.fork)
         self.on_block: Callable[[Block], None] | None = None  # told of every new block, once it stands
+        self.coinbase: bytes | None = None  # None: the proposer of the block
         self.time_offset_s = 0
         self._now = now
         self._next_timestamp: int | None = None
@@ -80,17 +83,10 @@ class LocalChain:
         """Check a raw transaction and let it wait for a block; InvalidTransaction when it can never be
         mined.
         """
-        transaction = self.examine(raw)
-        self.pool.add(transaction, account_nonce=self.account(transaction.sender).nonce)
-        return transaction
+        return self.admit(decode_transaction(raw))
 
-    def examine(self, raw: bytes) -> Transaction:
-        """Decode a raw transaction and check that it can be mined on top of the head, now or once its turn
-        comes.
-
-        Raises InvalidTransaction.
-        """
-        transaction = decode_transaction(raw)
+    def admit(self, transaction: Transaction) -> Transaction:
+        """``submit`` for a transaction whose sender is known: the signature is not looked at."""
         if self.store.transaction(transaction.hash) is not None:
             raise InvalidTransaction("already known")
         account = self.account(transaction.sender)
@@ -101,6 +97,7 @@ class LocalChain:
             sender=account,
             backend=self.backend,
         )
+        self.pool.add(transaction, account_nonce=account.nonce)
         return transaction
 
     def mine(self, *, allow_empty: bool) -> Block | None:
@@ -109,8 +106,8 @@ class LocalChain:
             raise ChainError("this node does not seal: it follows another one")
         parent = self.head.header
         round_number = self.sealer.round_for(parent)
-        proposer = self.sealer.proposer(parent.number + 1, round_number)
-        draft = draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=proposer)
+        coinbase = self.coinbase or self.sealer.proposer(parent.number + 1, round_number)
+        draft = draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=coinbase)
         try:
             body = fill(draft, self._begin(draft), self._select(parent), refused=self.pool.remove)
             if not body.transactions and not allow_empty:
@@ -122,6 +119,24 @@ class LocalChain:
             self.store.nodes.discard()
             raise
         self._next_timestamp = None
+        self._tell(block)
+        return block
+
+    def change_state(self, changes: Changes) -> Block:
+        """Seal an empty block with another state than its parent's: no chain of others accepts it."""
+        if self.sealer is None:
+            raise ChainError("this node does not seal: it follows another one")
+        parent = self.head.header
+        round_number = self.sealer.round_for(parent)
+        coinbase = self.coinbase or self.sealer.proposer(parent.number + 1, round_number)
+        draft = draft_header(self.genesis, parent, timestamp=parent.timestamp + 1, coinbase=coinbase)
+        try:
+            header = replace(draft, state_root=self.backend.change(parent.state_root, changes))
+            block = self.sealer.seal(header, round_number)
+            self.store.commit_block(block, (), ())
+        except BaseException:
+            self.store.nodes.discard()
+            raise
         self._tell(block)
         return block
 

@@ -49,20 +49,42 @@ class Node:
         self.on_waiting: Callable[[], None] | None = None
         self.channels: dict[Channel, None] = {}  # an ordered set
         self.on_pending: Callable[[Transaction], None] | None = None
+        self.impersonated: set[bytes] = set()
+        self.impersonates_all = False
         self._sealing_queued = False
 
     def submit(self, raw: bytes) -> Transaction:
         """Take a raw transaction in, or pass it on; InvalidTransaction when it can never be mined."""
         if self.chain.sealer is None:
             return self._pass_on(raw)
-        transaction = self.chain.submit(raw)
+        return self._taken_in(self.chain.submit(raw))
+
+    def impersonate(self, transaction: Transaction) -> Transaction:
+        """Take in a transaction of an impersonated sender, which nobody signed; InvalidTransaction as in
+        ``submit``.
+        """
+        if self.chain.sealer is None:
+            raise ChainError("this node does not seal: it follows another one")
+        return self._taken_in(self.chain.admit(transaction))
+
+    def set_instant(self, instant: bool) -> None:
+        """Seal as soon as something waits, or only when told to."""
+        self.instant = instant
+        if instant and len(self.chain.pool):
+            self._queue_sealing()
+
+    def _taken_in(self, transaction: Transaction) -> Transaction:
         if self.on_pending is not None:
             self.on_pending(transaction)
-        if self.instant and not self._sealing_queued:
+        if self.instant:
+            self._queue_sealing()
+        return transaction
+
+    def _queue_sealing(self) -> None:
+        if not self._sealing_queued:
             self._sealing_queued = True
             if self.on_waiting is not None:
                 self.on_waiting()
-        return transaction
 
     def seal_waiting(self) -> None:
         """Seal what waits, in as many blocks as it takes."""

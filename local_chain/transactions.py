@@ -120,9 +120,21 @@ class Transaction:
         v = signature[64]
         if self.type == LEGACY:
             v += 27 if self.chain_id is None else 35 + 2 * self.chain_id
+        return self._with_signature(v, r, s, address_of(key.public_key))
+
+    def impersonated(self, sender: bytes) -> Transaction:
+        """The same transaction as if ``sender`` had signed it: its signature holds the address, and no key.
+
+        Nobody who checks signatures accepts it.
+        """
+        r, s = int.from_bytes(sender, "big"), 1
+        v = 35 + 2 * (self.chain_id or 0) if self.type == LEGACY else 0
+        return self._with_signature(v, r, s, sender)
+
+    def _with_signature(self, v: int, r: int, s: int, sender: bytes) -> Transaction:
         unsigned = self.payload()[:6] if self.type == LEGACY else self.payload()
         raw = self._prefix() + rlp.encode([*unsigned, *map(encode_scalar, (v, r, s))])
-        return replace(self, v=v, r=r, s=s, raw=raw, sender=address_of(key.public_key))
+        return replace(self, v=v, r=r, s=s, raw=raw, sender=sender)
 
     def _prefix(self) -> bytes:
         return b"" if self.type == LEGACY else bytes([self.type])
@@ -157,6 +169,11 @@ def decode_transaction(raw: bytes, *, sender: bytes | None = None) -> Transactio
 def address_of(key: PublicKey) -> bytes:
     """The 20-byte address of a public key."""
     return keccak256(key.format(compressed=False)[1:])[12:]
+
+
+def contract_address(sender: bytes, nonce: int) -> bytes:
+    """Where a creation by ``sender`` with ``nonce`` puts its contract."""
+    return keccak256(rlp.encode([sender, rlp.encode_scalar(nonce)]))[12:]
 
 
 _RLP_LIST = 0xC0

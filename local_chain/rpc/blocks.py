@@ -97,6 +97,15 @@ def get_raw_transaction(node: Node, transaction_hash: bytes) -> Json:
     return None if found is None else hex_data(found.raw)
 
 
+@method("eth_getRawTransactionByBlockNumberAndIndex", block_ref, quantity)
+@method("eth_getRawTransactionByBlockHashAndIndex", block_ref, quantity)
+def get_raw_transaction_in_block(node: Node, ref: BlockRef, index: int) -> Json:
+    """The transaction at an index of a block as it was sent, or null."""
+    block = _find(node, ref)
+    mined = () if block is None else node.chain.store.transactions(block.number)
+    return hex_data(mined[index].raw) if index < len(mined) else None
+
+
 @method("eth_getTransactionReceipt", hash32)
 def get_receipt(node: Node, transaction_hash: bytes) -> Json:
     """The receipt of a mined transaction, or null."""

@@ -1,11 +1,26 @@
-"""The verbs of development chains: time, snapshots, mining by hand. They answer on loopback only."""
+"""The verbs of development chains: time, snapshots, mining by hand, and other people's accounts.
+
+They answer on loopback only. Their names are anvil's and, where hardhat has them, hardhat's too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError
-from local_chain.rpc.quantities import Json, hex_quantity, quantity
+from local_chain.evm import Change
+from local_chain.rpc.overrides import nonce
+from local_chain.rpc.quantities import (
+    Json,
+    address,
+    boolean,
+    data,
+    hash32,
+    hex_data,
+    hex_quantity,
+    quantity,
+    slot,
+)
 from local_chain.rpc.registry import method, optional
 
 if TYPE_CHECKING:
@@ -15,12 +30,14 @@ MAX_MINED_AT_ONCE = 1_000
 
 
 @method("evm_snapshot", privileged=True)
+@method("anvil_snapshot", privileged=True)
 def snapshot(node: Node) -> Json:
     """Remember the present."""
     return hex_quantity(node.chain.snapshot())
 
 
 @method("evm_revert", quantity, privileged=True)
+@method("anvil_revert", quantity, privileged=True)
 def revert(node: Node, identifier: int) -> Json:
     """Go back to a snapshot."""
     return node.chain.revert(identifier)
@@ -48,14 +65,116 @@ def mine_many(node: Node, count: int, interval_s: int | None) -> Json:
     return None
 
 
+@method("evm_setAutomine", boolean, privileged=True)
+@method("anvil_setAutomine", boolean, privileged=True)
+def set_automine(node: Node, instant: bool) -> Json:
+    """Seal as soon as something waits, or only when told to (or by ``--block-time``)."""
+    node.set_instant(instant)
+    return True
+
+
+@method("anvil_getAutomine", privileged=True)
+@method("hardhat_getAutomine", privileged=True)
+def get_automine(node: Node) -> Json:
+    """Whether a transaction is sealed as soon as it waits."""
+    return node.instant
+
+
 @method("evm_increaseTime", quantity, privileged=True)
+@method("anvil_increaseTime", quantity, privileged=True)
 def increase_time(node: Node, seconds: int) -> Json:
     """Move the clock forward; the whole offset in seconds."""
     return hex_quantity(node.chain.increase_time(seconds))
 
 
 @method("evm_setNextBlockTimestamp", quantity, privileged=True)
+@method("anvil_setNextBlockTimestamp", quantity, privileged=True)
 def set_next_timestamp(node: Node, timestamp: int) -> Json:
     """Give the next block this time."""
     node.chain.set_next_timestamp(timestamp)
+    return None
+
+
+@method("anvil_setBalance", address, quantity, privileged=True)
+@method("hardhat_setBalance", address, quantity, privileged=True)
+def set_balance(node: Node, who: bytes, balance: int) -> Json:
+    """Give an account this balance in wei, in an empty block that is sealed now."""
+    return _changed(node, who, Change(balance=balance))
+
+
+@method("anvil_setNonce", address, nonce, privileged=True)
+@method("hardhat_setNonce", address, nonce, privileged=True)
+def set_nonce(node: Node, who: bytes, number: int) -> Json:
+    """Give an account this nonce, in an empty block that is sealed now."""
+    if number < node.chain.account(who).nonce:
+        raise ChainError("the nonce can only grow: a lower one would make sent transactions valid again")
+    return _changed(node, who, Change(nonce=number))
+
+
+@method("anvil_setCode", address, data, privileged=True)
+@method("hardhat_setCode", address, data, privileged=True)
+def set_code(node: Node, who: bytes, code: bytes) -> Json:
+    """Give an account this code, in an empty block that is sealed now."""
+    return _changed(node, who, Change(code=code))
+
+
+@method("anvil_setStorageAt", address, slot, hash32, privileged=True)
+@method("hardhat_setStorageAt", address, slot, hash32, privileged=True)
+def set_storage_at(node: Node, who: bytes, at: int, word: bytes) -> Json:
+    """Set one word of an account's storage, in an empty block that is sealed now."""
+    _changed(node, who, Change(slots={at: int.from_bytes(word, "big")}))
+    return True
+
+
+@method("anvil_setCoinbase", address, privileged=True)
+@method("hardhat_setCoinbase", address, privileged=True)
+def set_coinbase(node: Node, who: bytes) -> Json:
+    """Let tips go to this address from the next block on, and not to the block's proposer."""
+    node.chain.coinbase = who
+    return None
+
+
+@method("anvil_impersonateAccount", address, privileged=True)
+@method("hardhat_impersonateAccount", address, privileged=True)
+def impersonate(node: Node, who: bytes) -> Json:
+    """Let ``eth_sendTransaction`` send for this account without its key."""
+    node.impersonated.add(who)
+    return None
+
+
+@method("anvil_stopImpersonatingAccount", address, privileged=True)
+@method("hardhat_stopImpersonatingAccount", address, privileged=True)
+def stop_impersonating(node: Node, who: bytes) -> Json:
+    """End it."""
+    node.impersonated.discard(who)
+    return None
+
+
+@method("anvil_autoImpersonateAccount", boolean, privileged=True)
+def impersonate_all(node: Node, every: bool) -> Json:
+    """Let ``eth_sendTransaction`` send for every account."""
+    node.impersonates_all = every
+    return None
+
+
+@method("anvil_dropTransaction", hash32, privileged=True)
+@method("hardhat_dropTransaction", hash32, privileged=True)
+def drop_transaction(node: Node, transaction_hash: bytes) -> Json:
+    """Forget a transaction that waits; its hash, or null when it does not wait."""
+    waiting = node.chain.pool.get(transaction_hash)
+    if waiting is None:
+        return None
+    node.chain.pool.remove(waiting)
+    return hex_data(transaction_hash)
+
+
+@method("anvil_dropAllTransactions", privileged=True)
+def drop_all(node: Node) -> Json:
+    """Forget every transaction that waits."""
+    node.chain.pool.clear()
+    return None
+
+
+def _changed(node: Node, who: bytes, change: Change) -> Json:
+    node.chain.change_state({who: change})
     return None

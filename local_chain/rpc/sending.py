@@ -1,12 +1,9 @@
-"""Methods that send transactions, tell what they cost, and sign for the unlocked accounts."""
+"""Methods that send transactions, sign them for the unlocked accounts, and tell what they cost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coincurve import PrivateKey
-
-from ledger_protocol.keccak import keccak256
 from local_chain.calls import estimate_gas
 from local_chain.errors import ChainError
 from local_chain.forks import Fork
@@ -27,17 +24,21 @@ from local_chain.rpc.quantities import (
     quantity,
 )
 from local_chain.rpc.registry import method, optional
+from local_chain.rpc.signing import unlocked
 from local_chain.rpc.state import call_data, call_from_json
+from local_chain.rpc.views import transaction_json
 from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, Transaction, decode_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local_chain.accounts import DevAccount
     from local_chain.node import Node
 
 SUGGESTED_TIP_WEI = 1_000_000_000
 MAX_FEE_HISTORY = 1_024  # blocks in one answer, as geth's
+
+
+_BLOB_FIELDS = ("blobs", "blobVersionedHashes", "maxFeePerBlobGas")
 
 
 def percentile(value: Json) -> float:
@@ -56,26 +57,19 @@ def send_raw_transaction(node: Node, raw: bytes) -> Json:
 @method("eth_sendTransaction", mapping, privileged=True)
 def send_transaction(node: Node, fields: Mapping[str, Json]) -> Json:
     """Complete a transaction, sign it with an unlocked account and take it in; its hash."""
-    account = _unlocked(node, member(fields, "from", address, b""))
-    return hex_data(node.submit(_complete(node, fields, account).signed(account.secret_key).raw).hash)
+    who = member(fields, "from", address, b"")
+    if who not in node.accounts and (who in node.impersonated or (node.impersonates_all and who)):
+        return hex_data(node.impersonate(_complete(node, fields, who).impersonated(who)).hash)
+    account = unlocked(node, who)
+    return hex_data(node.submit(_complete(node, fields, who).signed(account.secret_key).raw).hash)
 
 
-@method("eth_accounts")
-def accounts(node: Node) -> Json:
-    """The unlocked accounts: none on a node that listens on a network address."""
-    return [hex_data(who) for who in node.accounts]
-
-
-@method("eth_sign", address, data, privileged=True)
-def sign(node: Node, who: bytes, message: bytes) -> Json:
-    """Sign a message as EIP-191 prefixes it."""
-    return _personal_signature(node, who, message)
-
-
-@method("personal_sign", data, address, optional(lambda value: value), privileged=True)
-def personal_sign(node: Node, message: bytes, who: bytes, _password: Json) -> Json:
-    """Sign a message as EIP-191 prefixes it."""
-    return _personal_signature(node, who, message)
+@method("eth_signTransaction", mapping, privileged=True)
+def sign_transaction(node: Node, fields: Mapping[str, Json]) -> Json:
+    """Complete a transaction and sign it with an unlocked account, without sending it."""
+    account = unlocked(node, member(fields, "from", address, b""))
+    signed = _complete(node, fields, account.address).signed(account.secret_key)
+    return {"raw": hex_data(signed.raw), "tx": transaction_json(signed, base_fee=None)}
 
 
 @method("eth_gasPrice")
@@ -121,12 +115,14 @@ def fee_history(node: Node, count: int, ref: BlockRef, percentiles: tuple[float,
     return view
 
 
-def _complete(node: Node, fields: Mapping[str, Json], account: DevAccount) -> Transaction:
+def _complete(node: Node, fields: Mapping[str, Json], sender: bytes) -> Transaction:
     chain = node.chain
+    if any(fields.get(name) is not None for name in _BLOB_FIELDS):
+        raise InvalidParams("blob transactions (type 3) are not supported by this chain")
     call = call_from_json(node, fields)
     nonce = member(fields, "nonce", quantity, -1)
     if nonce < 0:
-        nonce = chain.pool.next_nonce(account.address, chain.account(account.address).nonce)
+        nonce = chain.pool.next_nonce(sender, chain.account(sender).nonce)
     chain_id = member(fields, "chainId", quantity, chain.genesis.chain_id)
     kind, max_fee, tip = _fees(node, fields)
     if kind == LEGACY and call.access_list:
@@ -160,19 +156,6 @@ def _fees(node: Node, fields: Mapping[str, Json]) -> tuple[int, int, int]:
         tip = SUGGESTED_TIP_WEI if tip is None else tip
         return DYNAMIC_FEE, 2 * base_fee + tip, tip
     return DYNAMIC_FEE, max_fee, min(SUGGESTED_TIP_WEI, max_fee) if tip is None else tip
-
-
-def _unlocked(node: Node, who: bytes) -> DevAccount:
-    account = node.accounts.get(who)
-    if account is None:
-        raise ChainError("unknown account: expected one of eth_accounts")
-    return account
-
-
-def _personal_signature(node: Node, who: bytes, message: bytes) -> Json:
-    digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
-    signature = PrivateKey(_unlocked(node, who).secret_key).sign_recoverable(digest, hasher=None)
-    return hex_data(signature[:64] + bytes([27 + signature[64]]))
 
 
 def _rewards(node: Node, number: int, base_fee: int | None, percentiles: tuple[float, ...]) -> list[Json]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_chain import tries
-from local_chain.backend import Call
-from local_chain.calls import estimate_gas, run_call
+from local_chain.calls import access_list_of, estimate_gas, run_call
+from local_chain.evm import NO_CHANGES, Call, Changes
 from local_chain.headers import EMPTY_CODE_HASH
+from local_chain.rpc.overrides import block_overrides, state_overrides
 from local_chain.rpc.quantities import (
     LATEST,
     BlockRef,
@@ -27,6 +28,7 @@ from local_chain.rpc.quantities import (
     slot,
 )
 from local_chain.rpc.registry import method, optional
+from local_chain.rpc.views import access_list_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,16 +88,36 @@ def get_proof(node: Node, who: bytes, slots: tuple[tuple[int, str], ...], ref: B
     }
 
 
-@method("eth_call", mapping, optional(block_ref, LATEST))
-def eth_call(node: Node, fields: Mapping[str, Json], ref: BlockRef) -> Json:
-    """What a message returns."""
-    return hex_data(run_call(node.chain, call_from_json(node, fields), node.resolve(ref)))
+@method(
+    "eth_call",
+    mapping,
+    optional(block_ref, LATEST),
+    optional(state_overrides, NO_CHANGES),
+    optional(block_overrides),
+)
+def eth_call(
+    node: Node, fields: Mapping[str, Json], ref: BlockRef, changes: Changes, visible: Mapping[str, Any] | None
+) -> Json:
+    """What a message returns, if accounts and the block were as the overrides say."""
+    call, block = call_from_json(node, fields), node.resolve(ref)
+    return hex_data(run_call(node.chain, call, block, changes=changes, visible=visible))
 
 
-@method("eth_estimateGas", mapping, optional(block_ref, LATEST))
-def eth_estimate_gas(node: Node, fields: Mapping[str, Json], ref: BlockRef) -> Json:
-    """A gas limit with which a message succeeds."""
-    return hex_quantity(estimate_gas(node.chain, call_from_json(node, fields), node.resolve(ref)))
+@method("eth_estimateGas", mapping, optional(block_ref, LATEST), optional(state_overrides, NO_CHANGES))
+def eth_estimate_gas(node: Node, fields: Mapping[str, Json], ref: BlockRef, changes: Changes) -> Json:
+    """A gas limit with which a message succeeds, if accounts were as the overrides say."""
+    call, block = call_from_json(node, fields), node.resolve(ref)
+    return hex_quantity(estimate_gas(node.chain, call, block, changes=changes))
+
+
+@method("eth_createAccessList", mapping, optional(block_ref, LATEST), optional(state_overrides, NO_CHANGES))
+def create_access_list(node: Node, fields: Mapping[str, Json], ref: BlockRef, changes: Changes) -> Json:
+    """The access list that makes a message cheapest to run (EIP-2930), and the gas that it uses with it."""
+    used, outcome = access_list_of(
+        node.chain, call_from_json(node, fields), node.resolve(ref), changes=changes
+    )
+    view: dict[str, Json] = {"accessList": access_list_json(used), "gasUsed": hex_quantity(outcome.gas_used)}
+    return view if outcome.error is None else view | {"error": outcome.error}
 
 
 def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:

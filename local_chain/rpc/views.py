@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger_protocol.keccak import keccak256
-from ledger_protocol.ledger import rlp
 from local_chain.headers import Block, Header
 from local_chain.receipts import Log, logs_bloom
 from local_chain.rpc.quantities import Json, hex_data, hex_quantity
-from local_chain.transactions import LEGACY, SET_CODE, Transaction, decode_transaction
+from local_chain.transactions import LEGACY, SET_CODE, Transaction, contract_address, decode_transaction
 
 if TYPE_CHECKING:
     from local_chain.storage import Store, StoredLog, StoredTransaction
+    from local_chain.transactions import AccessList
 
 
 def block_json(store: Store, block: Block, *, full: bool) -> dict[str, Json]:
@@ -93,10 +92,7 @@ def transaction_json(transaction: Transaction, *, base_fee: int | None) -> dict[
     if transaction.type == LEGACY:
         return view
     view["yParity"] = hex_quantity(transaction.y_parity)
-    view["accessList"] = [
-        {"address": hex_data(at), "storageKeys": [hex_data(slot.to_bytes(32, "big")) for slot in slots]}
-        for at, slots in transaction.access_list
-    ]
+    view["accessList"] = access_list_json(transaction.access_list)
     if transaction.type > 1:
         view["maxFeePerGas"] = hex_quantity(transaction.max_fee)
         view["maxPriorityFeePerGas"] = hex_quantity(transaction.max_priority_fee)
@@ -113,6 +109,14 @@ def transaction_json(transaction: Transaction, *, base_fee: int | None) -> dict[
             for item in transaction.authorizations
         ]
     return view
+
+
+def access_list_json(entries: AccessList) -> list[Json]:
+    """An access list as EIP-2930 writes it."""
+    return [
+        {"address": hex_data(at), "storageKeys": [hex_data(slot.to_bytes(32, "big")) for slot in slots]}
+        for at, slots in entries
+    ]
 
 
 def receipts_json(store: Store, block: Block) -> list[dict[str, Json]]:
@@ -176,11 +180,6 @@ def _receipt_json(
             for log in logs
         ],
     }
-
-
-def contract_address(sender: bytes, nonce: int) -> bytes:
-    """Where a creation by ``sender`` with ``nonce`` puts its contract."""
-    return keccak256(rlp.encode([sender, rlp.encode_scalar(nonce)]))[12:]
 
 
 def _fork_fields(header: Header) -> dict[str, Json]:

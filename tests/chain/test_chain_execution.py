@@ -11,7 +11,7 @@ from eth.vm.forks.paris import ParisVM
 from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.shanghai import ShanghaiVM
 
-from local_chain.rpc.views import contract_address
+from local_chain.transactions import contract_address
 from tests.chain.test_chain_proofs import encoded, octets
 
 VMS = {"paris": ParisVM, "shanghai": ShanghaiVM, "prague": PragueVM}

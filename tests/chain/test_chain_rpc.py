@@ -172,7 +172,7 @@ def test_our_contracts_deploy_and_answer(w3: Web3) -> None:
         for name in ("FirmwareLedger", "UpdateJournal")
     )
     who = w3.eth.accounts[8]
-    from local_chain.rpc.views import contract_address
+    from local_chain.transactions import contract_address
 
     nonce = w3.eth.get_transaction_count(who)
     journal_at = Web3.to_checksum_address(contract_address(octets(who), nonce + 1))
