@@ -22,6 +22,7 @@ from local_chain.opening import (
     open_node,
     validators_json,
 )
+from local_chain.rpc.reference import page
 from local_chain.sealing import MAX_VALIDATORS, Sealer, read_keys
 from local_chain.storage import KEYS_NAME
 from local_chain.upstream import Upstream
@@ -181,6 +182,12 @@ def validators(state: Path, as_json: bool) -> None:
         return
     for entry in listed:
         click.echo(f"{entry['address']}  {entry['publicKey']}")
+
+
+@main.command()
+def methods() -> None:
+    """Print the JSON-RPC methods as a page of Markdown."""
+    click.echo(page(), nl=False)
 
 
 def _fail(error: ChainError) -> NoReturn:

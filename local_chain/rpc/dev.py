@@ -145,7 +145,7 @@ def impersonate(node: Node, who: bytes) -> Json:
 @method("anvil_stopImpersonatingAccount", address, privileged=True)
 @method("hardhat_stopImpersonatingAccount", address, privileged=True)
 def stop_impersonating(node: Node, who: bytes) -> Json:
-    """End it."""
+    """Let it no longer."""
     node.impersonated.discard(who)
     return None
 

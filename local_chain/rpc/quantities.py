@@ -81,6 +81,7 @@ def fixed(size_bytes: int) -> Callable[[Json], bytes]:
             raise InvalidParams(f"expected {size_bytes} bytes, got {len(octets)}")
         return octets
 
+    parse.__name__ = f"{size_bytes} bytes"  # for the reference page
     return parse
 
 
@@ -139,6 +140,7 @@ def listing(parser: Callable[[Json], T], *, limit: int = MAX_LIST_ITEMS) -> Call
             raise InvalidParams(f"expected at most {limit} items, got {len(value)}")
         return tuple(parser(item) for item in value)
 
+    parse.__name__ = f"list of {parser.__name__}"  # for the reference page
     return parse
 
 

@@ -94,7 +94,7 @@ def blob_base_fee(node: Node) -> Json:
 
 @method("eth_feeHistory", quantity, block_ref, optional(listing(percentile, limit=100)))
 def fee_history(node: Node, count: int, ref: BlockRef, percentiles: tuple[float, ...] | None) -> Json:
-    """Base fees, fullness and tips of the blocks up to ``ref``."""
+    """Base fees, fullness and tips of the blocks up to one."""
     if percentiles is not None and list(percentiles) != sorted(percentiles):
         raise InvalidParams("invalid reward percentile: expected ascending numbers")
     newest = node.resolve(ref)
