@@ -15,10 +15,10 @@ _INTRODUCTION = f"""# JSON-RPC of the development chain
 
 Written by `fwledger-chain methods` from the table of methods; `tests/chain/test_chain_reference.py` compares.
 
-HTTP (POST) and WebSocket (text or binary frames) on one port, one request or a batch of at most {dispatch.MAX_BATCH}.
-A parameter in brackets may be left out or be `null`. A *block* is a height, a hash, one of `latest`, `pending`, `safe`,
-`finalized`, `earliest`, or EIP-1898's object; every block is final. *Loopback* methods answer only a node that listens on
-the machine itself, and *socket* methods only over WebSocket.
+HTTP (POST) and WebSocket (text or binary frames) on one port, one request or a batch of at most
+{dispatch.MAX_BATCH}. A parameter in brackets may be left out or be `null`. A *block* is a height, a hash,
+one of `latest`, `pending`, `safe`, `finalized`, `earliest`, or EIP-1898's object; every block is final.
+*Loopback* methods answer only on a node that listens on the machine itself, *socket* methods over WebSocket.
 
 | code | when |
 |---|---|
