@@ -224,6 +224,13 @@ def check_threshold(keys: Sequence[PublicKey], threshold: int, *, what: str) -> 
         raise SignatureError(what, expected=f"threshold 1 to {len(keys)}", got=threshold)
 
 
+def check_ed25519_point(point: bytes) -> None:
+    """Refuse a public key (32 bytes) that is not canonical, or for which anyone can make signatures."""
+    y = int.from_bytes(point, "little") & ~(1 << 255)
+    if y >= _ED25519_PRIME or y in _SMALL_ORDER_Y:
+        raise SignatureError("Ed25519 key", expected="a point of large order", got=point)
+
+
 def encode_signatures(signatures: Sequence[Signature]) -> list[Encodable]:
     """Return the list form of signatures, sorted by key id."""
     ordered = sorted(signatures, key=lambda signature: signature.key_id)
@@ -247,9 +254,7 @@ def decode_signatures(fields: Fields) -> tuple[Signature, ...]:
 def _load(spki: bytes) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
     if len(spki) == _ED25519_SPKI_BYTES and spki.startswith(_ED25519_HEAD):
         point = spki[len(_ED25519_HEAD) :]
-        y = int.from_bytes(point, "little") & ~(1 << 255)
-        if y >= _ED25519_PRIME or y in _SMALL_ORDER_Y:
-            raise SignatureError("Ed25519 key", expected="a point of large order", got=point)
+        check_ed25519_point(point)
         return ed25519.Ed25519PublicKey.from_public_bytes(point)
     if len(spki) == _P256_SPKI_BYTES and spki.startswith(_P256_HEAD):
         try:

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ledger_protocol.errors import TrustRootError
+from ledger_protocol.errors import SignatureError, TrustRootError
 from ledger_protocol.limits import MAX_VKEY_BYTES
+from ledger_protocol.release.signing import check_ed25519_point
 
 IDENTIFIER: Final = b"evm-checkpoint/v1"
 KEY_TYPE: Final = b"\xff" + IDENTIFIER  # C2SP signed-note: ff = a type named by the text that follows
@@ -42,8 +43,8 @@ class WitnessKey:
 
     @classmethod
     def parse(cls, vkey: str) -> WitnessKey:
-        """Read a vkey. Raises TrustRootError for another type, another encoding, or an id that is not the
-        key's.
+        """Read a vkey. Raises TrustRootError for another type, another encoding, an id that is not the key's,
+        or a key for which anyone can sign.
         """
         match = VKEY.fullmatch(vkey) if len(vkey) <= MAX_VKEY_BYTES else None
         if match is None:
@@ -62,4 +63,8 @@ class WitnessKey:
             raise TrustRootError("key id of witness", expected="hash of name and key", got=key_id)
         if key.vkey != vkey:
             raise TrustRootError("vkey of witness", expected="canonical base64", got=vkey)
+        try:
+            check_ed25519_point(key.point)
+        except SignatureError as error:
+            raise TrustRootError("vkey of witness", expected=error.expected, got=key.point) from error
         return key

@@ -102,6 +102,20 @@ def test_the_running_slot_is_refused_whatever_name_leads_to_it(slots, tmp_path, 
     assert (tmp_path / "a").read_bytes() == b"a" * 300_000
 
 
+def test_a_slot_that_is_exchanged_between_look_and_open_is_refused(slots, tmp_path, monkeypatch):
+    real = os.open
+
+    def exchange_and_open(path, *rest, **named):
+        (tmp_path / "b").rename(tmp_path / "c")
+        (tmp_path / "b").write_bytes(b"precious" * 50_000)
+        return real(path, *rest, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", exchange_and_open)
+        error = refused(Reason.SLOT_WRITE, lambda: spare(slots))
+    assert "exchanged" in str(error)
+
+
 def test_an_image_larger_than_the_slot_is_refused_before_a_byte_is_written(slots, tmp_path):
     error = refused(Reason.TOO_LARGE, lambda: spare(slots, 300_001))
     assert "expected at least 300001 bytes, got 300000 bytes" in str(error)

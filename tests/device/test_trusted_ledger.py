@@ -199,6 +199,16 @@ def test_a_floor_of_an_image_build_without_a_hash_holds_by_height_and_time(repos
     assert caught.value.reason is Reason.LEDGER_ROLLBACK
 
 
+def test_a_later_block_of_an_earlier_time_is_refused(repository):
+    trusted = ledger(repository)
+    trusted.update_header(repository.proof(STABLE))
+    trusted.read(STABLE)
+    repository.seal(time=trusted.new_floor.time - 1)
+    with pytest.raises(NotTrusted) as caught:
+        ledger(repository, floor=trusted.new_floor).update_header(repository.proof(STABLE))
+    assert caught.value.reason is Reason.LEDGER_ROLLBACK
+
+
 def test_a_root_that_changes_keys_only_keeps_the_floors_scope(repository):
     before = floor_scope(repository.factory_root)
     assert floor_scope(repository.rotate_root(expires=2**33)) == before

@@ -433,6 +433,9 @@ def _odd_vkeys():
     yield "upper-case id", f"{name}+{key_id.upper()}+{encoded}"
     yield "unused bits of base64", good[:-2] + chr(ord(good[-2]) + 1) + "="
     yield "missing padding", good[:-1]
+    yield "a point of order 4, for which anyone can sign", vkey("w.example", point=bytes(32))
+    yield "the point of order 1", vkey("w.example", point=b"\x01" + bytes(31))
+    yield "a point beyond the field", vkey("w.example", point=b"\xff" * 31 + b"\x7f")
     yield "a name with a space", vkey("w example")
     yield "a name with a plus", vkey("w+example")
 
