@@ -1,11 +1,15 @@
-"""JSON from strangers: clients' requests, an upstream's answers."""
+"""JSON from strangers: clients' requests, an upstream's answers, files that people name."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE_BYTES = 1 << 20  # keys of 64 validators take 6 kB
 MAX_DEPTH = 32  # lists and objects inside one another; a filter in a batch needs six
 # A string without an end is taken to the end of the body, so that the search is linear whatever it holds.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
@@ -26,3 +30,12 @@ def parse_json(body: bytes) -> Any:
         elif token[0] in b"]}":
             depth -= 1
     return json.loads(body)
+
+
+def read_json(path: Path) -> Any:
+    """The value in a file; ValueError when it is none, OSError when it cannot be read."""
+    with path.open("rb") as file:
+        raw = file.read(MAX_FILE_BYTES + 1)
+    if len(raw) > MAX_FILE_BYTES:
+        raise ValueError(f"expected at most {MAX_FILE_BYTES} bytes")
+    return parse_json(raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from local_chain.errors import StateError
 from local_chain.follower import Follower, Succession
 from local_chain.forks import Fork
 from local_chain.genesis import DEFAULT_CHAIN_ID, DEFAULT_GAS_LIMIT, Genesis, genesis_from_json
+from local_chain.json_input import read_json
 from local_chain.node import Node
 from local_chain.sealing import Sealer, new_keys, read_keys, write_keys
 from local_chain.storage import KEYS_NAME, Store
@@ -120,7 +120,7 @@ def _expect_pinned(genesis: Genesis, pinned: Sequence[Validator]) -> None:
 def _pinned(store: Store, pins: Path | None, sealer: Sealer | None) -> tuple[Validator, ...]:
     if pins is not None:
         try:
-            document = json.loads(pins.read_text())
+            document = read_json(pins)
         except (OSError, ValueError) as error:
             raise StateError(f"{pins}: not a list of validators: {error}") from error
         return _validators(document.get("validators") if isinstance(document, dict) else None)

@@ -18,6 +18,7 @@ from ledger_protocol.ledger import qbft
 from ledger_protocol.release.trust_root import Validator
 from local_chain.errors import StateError
 from local_chain.headers import Block, Header
+from local_chain.json_input import read_json
 from local_chain.transactions import SECP256K1_N, address_of
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def write_keys(path: Path, keys: Sequence[bytes]) -> None:
 def read_keys(path: Path) -> tuple[bytes, ...]:
     """The keys of a key file; StateError when it is not one."""
     try:
-        document = json.loads(path.read_text())
+        document = read_json(path)
         if document["schema"] != KEYS_SCHEMA:
             raise StateError(f"{path}: expected schema {KEYS_SCHEMA}, got {document['schema']!r}")
         keys = tuple(bytes.fromhex(key) for key in document["keys"])
