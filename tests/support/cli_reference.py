@@ -42,9 +42,7 @@ def commands(
     group: click.Group, path: tuple[str, ...], parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
     """Every command's words and help text, depth first."""
-    context = click.Context(
-        group, info_name=path[-1], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    context = _context(group, path[-1], parent)
     yield " ".join(path), group.get_help(context)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -52,10 +50,7 @@ def commands(
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name), context)
         else:
-            inner = click.Context(
-                command, info_name=name, parent=context, terminal_width=WIDTH, max_content_width=WIDTH
-            )
-            yield " ".join((*path, name)), command.get_help(inner)
+            yield " ".join((*path, name)), command.get_help(_context(command, name, context))
 
 
 def reference() -> str:
@@ -66,6 +61,12 @@ def reference() -> str:
 def chain_reference() -> str:
     """The page of `fwledger-chain`."""
     return _page(CHAIN_HEAD, chain_cli, "fwledger-chain")
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    """As the command itself makes one, or the page would depend on whether it ran before: click keeps help options."""
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    return click.Context(command, info_name=name, parent=parent, **settings)
 
 
 def _page(head: str, group: click.Group, name: str) -> str:
