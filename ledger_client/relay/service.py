@@ -11,8 +11,9 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ledger_client import receipts
+from ledger_client import carrying, receipts
 from ledger_client.errors import ClientError, UnreachableError
+from ledger_client.journal import MAX_BATCH
 from ledger_client.proofs import channel_proof, ledger_proof
 from ledger_client.publishing import envelope_hint
 from ledger_protocol.ledger import contract_state
@@ -43,8 +44,26 @@ EVENTS_WINDOW_S = 3_600.0
 MAX_DEVICES = 100_000
 
 
+# Documents carried by one transaction at most: a batch takes so many events.
+MAX_TOGETHER = MAX_BATCH
+
+
 class TooManyError(ClientError):
     """A device says more than a device has to say."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A verified document that waits to be carried; `counted` of its events were booked in `said`, its
+    device's hour.
+    """
+
+    raw: bytes
+    device: bytes
+    sequences: tuple[int, ...]
+    counted: int = 0
+    said: deque[float] = field(default_factory=deque)
+    result: receipts.Outcome | Exception | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +87,7 @@ class Relay:
     # A web3 session, and an account's nonce, serve one caller at a time.
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _sending: threading.Lock = field(default_factory=threading.Lock)
+    _jobs: deque[_Job] = field(default_factory=deque)
 
     def channel(self, name: str) -> bytes:
         """The proof of a channel by name; of one that nobody published on, the proof that it is absent."""
@@ -102,25 +122,58 @@ class Relay:
         return None
 
     def submit(self, raw: bytes) -> receipts.Outcome:
-        """Record a receipts document. Raises what `receipts.submit` raises, TooManyError for a chatty
+        """Record a receipts document. Raises what `carrying.submit` raises, TooManyError for a chatty
         device.
+
+        Documents that come in while a transaction is on its way are carried together by the next one.
         """
         document, events = receipts.verify_receipts(
             raw, chain_id=self.carrier.network.chain_id, journal=self.carrier.address
         )
+        job = _Job(raw, document.device, tuple(one.event.sequence for one in events))
+        self._jobs.append(job)
         with self._sending:
-            word = self.carrier.device(document.device)
-            fresh = sum(1 for one in events if one.event.sequence > word.sequence)
-            # Only enrolled devices are remembered: keys cost nothing, and many would push out a chatty one.
-            said = self._said_by(document.device, fresh) if word.enrolled else deque[float]()
-            said.extend([self.now_s()] * fresh)
-            try:
-                return receipts.submit(self.carrier, raw, send=self.send, ipfs=self.ipfs, known_reports=False)
-            except UnreachableError:
-                # Not the device's doing: it will say the same again.
-                for _ in range(fresh):
-                    said.pop()
-                raise
+            while job.result is None:
+                self._carry([self._jobs.popleft() for _ in range(min(len(self._jobs), MAX_TOGETHER))])
+        if isinstance(job.result, Exception):
+            raise job.result
+        return job.result
+
+    def _carry(self, jobs: list[_Job]) -> None:
+        """Record documents together; every job has its result afterwards, whatever happens."""
+        try:
+            allowed = [job for job in jobs if self._allow(job)]
+            found = carrying.submit_many(
+                self.carrier,
+                [job.raw for job in allowed],
+                send=self.send,
+                ipfs=self.ipfs,
+                known_reports=False,
+            )
+            for job, result in zip(allowed, found, strict=True):
+                job.result = result
+        except Exception as error:
+            for job in jobs:
+                job.result = job.result or error
+                if isinstance(error, UnreachableError):
+                    # Not the device's doing: it will say the same again.
+                    for _ in range(job.counted):
+                        job.said.pop()
+
+    def _allow(self, job: _Job) -> bool:
+        """Count what a device says; False, with the refusal as the result, where it is too much."""
+        word = self.carrier.device(job.device)
+        fresh = sum(1 for sequence in job.sequences if sequence > word.sequence)
+        if not word.enrolled:
+            return True  # and not remembered: keys cost nothing, and many would push out a chatty one
+        try:
+            job.said = self._said_by(job.device, fresh)
+        except TooManyError as error:
+            job.result = error
+            return False
+        job.said.extend([self.now_s()] * fresh)
+        job.counted = fresh
+        return True
 
     def _group_proof(self, group: int, devices: tuple[bytes, ...]) -> bytes:
         channel = self.ledger.channel_of(group)
