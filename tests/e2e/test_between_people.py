@@ -141,6 +141,17 @@ def test_a_stick_reaches_a_device_that_slept_through_two_trust_roots_and_comes_h
         )
     assert outcomes == [(1, 0, 1), (2, 1, 1), (0, 3, 0), (0, 1, 0)]
 
+    # A stick with a file that is refused among good ones: the good ones are recorded all the same.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "1.receipts").write_bytes(b"no receipts")
+    (folder / "2.receipts").write_bytes((tmp_path / "all.receipts").read_bytes())
+    ran = maker.run("receipts", "submit", folder, "--yes", "--json", expect=1)
+    assert [("refused" in row, row.get("already")) for row in ran.document["files"]] == [
+        (True, None),
+        (False, 3),
+    ]
+
     later = [part for version in (2, 3) for part in ("--trust-root", tmp_path / f"{version}.cbor")]
     for version in (2, 3):
         (tmp_path / f"{version}.cbor").write_bytes(roots[version - 1].encode())
