@@ -1,6 +1,6 @@
 """The built-in health check: a slot from which the device could not be updated again must not stay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from device_verifier.sources import BlockSource, LedgerSource
 from device_verifier.sources.bundle import Bundle
 from ledger_protocol.bundle import write_bundle
 from ledger_protocol.content.cid import DAG_CBOR, Cid
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.limits import MAX_MANIFEST_BYTES
 from ledger_protocol.report.reasons import Reason
 
@@ -90,6 +91,12 @@ class _Timeless:
 
     def keep_floor(self, floor: LedgerFloor) -> None:
         """Keep nothing: the real floor is this one or higher."""
+
+    def revocations(self) -> Mapping[bytes, Revocation]:
+        return self._memory.revocations()
+
+    def keep_revocations(self, revoked: Mapping[bytes, Revocation]) -> None:
+        self._memory.keep_revocations(revoked)
 
 
 class _Collect:

@@ -6,7 +6,7 @@ when one of them lies or is silent.
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -21,6 +21,7 @@ from device_verifier.sources import BlockSource, LedgerSource, StateQuery
 from device_verifier.trusted_ledger import LedgerFloor, LedgerView, TrustedLedger
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.limits import MAX_ENVELOPE_BYTES, MAX_MANIFEST_BYTES
 from ledger_protocol.release.envelope import Envelope
@@ -68,6 +69,14 @@ class Memory(Protocol):
         """Remember the floor of a proof that was accepted."""
         ...
 
+    def revocations(self) -> Mapping[bytes, Revocation]:
+        """Return every revocation that was ever proven, by release id."""
+        ...
+
+    def keep_revocations(self, revoked: Mapping[bytes, Revocation]) -> None:
+        """Remember proven revocations."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -109,9 +118,9 @@ def learn(
 
     All are asked, not the first that answers: a source that withholds the newest block is found out by any
     other one. Arguments: `also_revoked` are further releases whose revocation is wanted; `with_device` asks
-    for the device's own word in the journal even where it follows a channel or group by configuration. Roots
-    and floor are kept in `memory` the moment they are accepted. Raises NotTrusted when every answer is
-    refused (or two sealed blocks contradict each other), SourceUnreachable when nobody answers.
+    for the device's own word in the journal even where it follows a channel or group by configuration. Roots,
+    floor and revocations are kept in `memory` the moment they are accepted. Raises NotTrusted when every
+    answer is refused (or two blocks contradict each other), SourceUnreachable when nobody answers.
     """
     refusals: list[Refusal] = []
     _walk_roots(facts, sources, memory, refusals)
@@ -149,11 +158,12 @@ def learn(
                 raise
             continue
         memory.keep_floor(ledger.new_floor)
+        memory.keep_revocations(_revoked(view, query))
         # What is accepted later is never older: the floor that the one before it set sees to that.
         best = Learned(view, source.name, ())
     if best is None:
         raise _nobody(refusals)
-    view = replace(best.view, envelope_hints=_in_turn(hints))
+    view = replace(_with_known(best.view, query, memory.revocations()), envelope_hints=_in_turn(hints))
     return Learned(view, best.source, tuple(refusals))
 
 
@@ -275,6 +285,25 @@ def _with_ancestors(facts: DeviceFacts, memory: Memory, source: LedgerSource) ->
 def _ledger(facts: DeviceFacts, memory: Memory) -> TrustedLedger:
     held = memory.held()
     return TrustedLedger(trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked)
+
+
+def _revoked(view: LedgerView, query: StateQuery) -> dict[bytes, Revocation]:
+    """Return the revocations that a view proves."""
+    asked = [(view.head, view.head_revoked), (query.installed, view.installed_revoked), *view.also_revoked]
+    return {release: revoked for release, revoked in asked if release is not None and revoked is not None}
+
+
+def _with_known(view: LedgerView, query: StateQuery, known: Mapping[bytes, Revocation]) -> LedgerView:
+    """Return the view with what was proven before: a revocation is for ever, a floor only until a trust root
+    starts it afresh.
+    """
+    return replace(
+        view,
+        head_revoked=view.head_revoked or (None if view.head is None else known.get(view.head)),
+        installed_revoked=view.installed_revoked
+        or (None if query.installed is None else known.get(query.installed)),
+        also_revoked=tuple((release, now or known.get(release)) for release, now in view.also_revoked),
+    )
 
 
 def _hints(proof: bytes) -> tuple[bytes, ...]:

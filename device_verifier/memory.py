@@ -1,5 +1,6 @@
 """What the device remembers of the ledger between checks: `inquiry.Memory` over the store."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from device_verifier.errors import UsageError
@@ -7,6 +8,7 @@ from device_verifier.inquiry import Held
 from device_verifier.store import Store
 from device_verifier.trusted_ledger import LedgerFloor
 from ledger_protocol.errors import ProtocolError
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot, verify_first
 from ledger_protocol.report.reasons import Reason
@@ -40,6 +42,19 @@ class StoreMemory:
         if floor != self._store.floor():
             with self._store.change() as change:
                 change.raise_floor(floor)
+
+    def revocations(self) -> Mapping[bytes, Revocation]:
+        """Return every revocation that was ever proven here."""
+        return self._store.revocations()
+
+    def keep_revocations(self, revoked: Mapping[bytes, Revocation]) -> None:
+        """Remember proven revocations; nothing is written if all are known."""
+        known = self._store.revocations()
+        new = {release: found for release, found in revoked.items() if known.get(release) != found}
+        if new:
+            with self._store.change() as change:
+                for release, found in new.items():
+                    change.keep_revocation(release, found)
 
     def root(self) -> TrustRoot:
         """Return the newest trust root held."""

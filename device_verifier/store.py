@@ -21,8 +21,10 @@ from device_verifier.records import (
     QueuedEvent,
     Refusal,
 )
+from device_verifier.store_errors import as_slot_failure
 from device_verifier.store_schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 from device_verifier.trusted_ledger import LedgerFloor
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["Change", "Store"]
@@ -32,6 +34,8 @@ MAX_LOG_LINES: Final = 10_000
 # Seconds to wait for another process of ours that reads or writes (status beside install).
 BUSY_TIMEOUT_S: Final = 10.0
 _NO_EVENT: Final = bytes(32)
+# What the keys of proven revocations begin with, before the release id in hex.
+_REVOKED: Final = "revoked:"
 _INSTALL_COLUMNS: Final = ", ".join(Install.columns())
 _SELECT_INSTALL: Final = f"SELECT {_INSTALL_COLUMNS} FROM install"  # noqa: S608 - our own names
 _INSERT_INSTALL: Final = (
@@ -50,7 +54,7 @@ class Store:
         """Open or create the store at `path` (its directory must exist); SlotFailure where that cannot be."""
         self._path = path
         self._steps = steps
-        with _as_slot_failure(path):
+        with as_slot_failure(path):
             # Made here, because SQLite would make it by the umask; the log beside it takes the same mode.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_MODE))
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -73,10 +77,10 @@ class Store:
     @contextmanager
     def change(self) -> "Generator[Change]":
         """Collect changes; all of them are on the disk when the block ends, or none if it raises."""
-        with _as_slot_failure(self._path):
+        with as_slot_failure(self._path):
             self._db.execute("BEGIN IMMEDIATE")
         try:
-            with _as_slot_failure(self._path):
+            with as_slot_failure(self._path):
                 yield Change(self._db, self)
                 self._steps.commit(self._db)
         except BaseException:
@@ -94,6 +98,14 @@ class Store:
         """Return the newest accepted ledger state, or None before the first."""
         row = self._row("SELECT number, hash, time, root_version, scope FROM floor")
         return None if row is None else LedgerFloor(*row)
+
+    def revocations(self) -> dict[bytes, Revocation]:
+        """Return every revocation that was ever proven, by release id."""
+        return {
+            bytes.fromhex(key.removeprefix(_REVOKED)): revoked
+            for key, word in self._rows("SELECT key, value FROM meta WHERE key GLOB ?", _REVOKED + "*")
+            if (revoked := Revocation.decode(int.from_bytes(word, "big"))) is not None
+        }
 
     # --- releases ---
 
@@ -197,7 +209,7 @@ class Store:
             )
 
     def _rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with _as_slot_failure(self._path):
+        with as_slot_failure(self._path):
             return self._db.execute(query, arguments).fetchall()
 
     def _row(self, query: str, *arguments: object) -> tuple[Any, ...] | None:
@@ -237,6 +249,10 @@ class Change:
             "INSERT INTO floor (number, hash, time, root_version, scope) VALUES (?, ?, ?, ?, ?)",
             (floor.number, floor.hash, floor.time, floor.root_version, floor.scope),
         )
+
+    def keep_revocation(self, release: bytes, revoked: Revocation) -> None:
+        """Keep a proven revocation for ever."""
+        self._set_meta(_REVOKED + release.hex(), revoked.encode().to_bytes(32, "big"))
 
     # --- the state machine ---
 
@@ -369,29 +385,3 @@ class Change:
 
     def _set_meta(self, key: str, value: object) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
-
-
-@contextmanager
-def _as_slot_failure(path: Path) -> Generator[None]:
-    """Turn what SQLite and the file system refuse inside into SlotFailure."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
-        raise SlotFailure(
-            f"state file {path}",
-            reason=Reason.DISK_FULL if full else Reason.STATE_DAMAGED,
-            expected="room on its disk" if full else "a readable, writable SQLite file",
-            got=str(error),
-            hint="make room, then try again; nothing was changed"
-            if full
-            else "check the disk; a damaged file may be moved away: the device starts from its trust root",
-        ) from error
-    except OSError as error:
-        raise SlotFailure(
-            f"state file {path}",
-            reason=Reason.STATE_DAMAGED,
-            expected="a directory that the agent may write",
-            got=error.strerror or str(error),
-            hint="run `fwledger-device enrol` once; the state directory belongs to the agent's user",
-        ) from error

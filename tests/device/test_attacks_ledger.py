@@ -12,7 +12,7 @@ from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.proof import LedgerProof
-from ledger_protocol.release.trust_root import SignedTrustRoot
+from ledger_protocol.release.trust_root import HeaderTrust, SignedTrustRoot
 from ledger_protocol.report.reasons import Reason
 from tests.sim.repository import BLOCK_SECONDS, CODE_HASH, Repository, altered
 from tests.sim.scene import Scene
@@ -419,3 +419,20 @@ def test_malicious_mirror_with_the_newest_block_and_false_hints_does_not_hide_th
     hostile.tamper = lambda proof: altered(proof, envelopes=false)
     scene.ledgers = [hostile, scene.ledger]
     assert scene.installs(scene.release)
+
+
+def test_withheld_revocation_by_a_root_that_starts_the_floor_afresh_is_remembered():
+    scene = Scene()
+    before = scene.repository.chain[-1]
+    scene.repository.revoke(scene.release.id)
+    scene.repository.seal()
+    assert scene.reason() is Reason.REVOKED
+    trust = scene.repository.root.headers.qbft
+    assert trust is not None
+    scene.repository.rotate_root(headers=HeaderTrust(replace(trust, min_validators=3), None, "any"))
+    scene.ledger.at = before
+    assert scene.reason() is Reason.REVOKED
+    assert scene.memory.floor is not None
+    assert scene.memory.floor.number == before.number, (
+        "the floor itself starts from the new root's first block"
+    )

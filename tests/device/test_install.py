@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from device_verifier.durable import DurableSteps
 from device_verifier.errors import NotTrusted, SlotFailure, SourceUnreachable
 from device_verifier.policy import Action
 from device_verifier.records import Phase
+from ledger_protocol.release.trust_root import HeaderTrust
 from ledger_protocol.report.reasons import Reason
 from tests.sim.device import SLOT_BYTES, SimDevice
 from tests.sim.repository import ed25519_keys, key_set
@@ -409,3 +411,19 @@ def test_a_bundle_that_is_a_named_pipe_is_refused_at_once(device):
     bundle = device.path / "stick.car"
     os.mkfifo(bundle)
     refused(SourceUnreachable, Reason.BUNDLE_INCOMPLETE, lambda: device.install(bundle=bundle))
+
+
+def test_a_revocation_once_proven_is_kept_through_restarts_and_a_floor_that_starts_afresh(device):
+    release = device.release()
+    before = device.repository.chain[-1]
+    device.repository.revoke(release.id, mandatory=True)
+    device.repository.seal()
+    assert device.install().decision.reason is Reason.REVOKED
+    looser = replace(device.repository.root.headers.qbft, min_validators=3)
+    device.repository.rotate_root(headers=HeaderTrust(looser, None, "any"))
+    device.ledger.at = before
+    outcome = device.install()
+    assert (outcome.armed, outcome.decision.reason) == (False, Reason.REVOKED)
+    with device.store() as store:
+        assert store.floor().number == before.number
+        assert store.revocations()[release.id].mandatory

@@ -1,6 +1,6 @@
 """In-memory twins of the sources and of the device's memory, with ways to misbehave."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from device_verifier.errors import SourceUnreachable
@@ -8,6 +8,7 @@ from device_verifier.inquiry import Held
 from device_verifier.sources import BlockMissing, StateQuery
 from device_verifier.trusted_ledger import LedgerFloor
 from ledger_protocol.content.cid import Cid
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.release.trust_root import LedgerRef, SignedTrustRoot
 from ledger_protocol.report.reasons import Reason
 from tests.sim.repository import Block, Repository
@@ -82,6 +83,7 @@ class Notebook:
     factory_root: bytes
     roots: list[bytes] = field(default_factory=list)
     floor: LedgerFloor | None = None
+    revoked: dict[bytes, Revocation] = field(default_factory=dict)
 
     def held(self) -> Held:
         known = [self.factory_root, *self.roots]
@@ -92,3 +94,9 @@ class Notebook:
 
     def keep_floor(self, floor: LedgerFloor) -> None:
         self.floor = floor
+
+    def revocations(self) -> Mapping[bytes, Revocation]:
+        return self.revoked
+
+    def keep_revocations(self, revoked: Mapping[bytes, Revocation]) -> None:
+        self.revoked |= revoked
