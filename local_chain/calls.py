@@ -14,7 +14,7 @@ from local_chain.tries import read_account
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local_chain.chain import LocalChain
+    from local_chain.chain import Chain
     from local_chain.evm import Call, Changes, Environment, Outcome
     from local_chain.headers import Block
     from local_chain.transactions import AccessList
@@ -30,7 +30,7 @@ _MAX_REASON_BYTES = 4_096  # what of a reason is shown
 
 
 def run_call(
-    chain: LocalChain,
+    chain: Chain,
     call: Call,
     block: Block,
     *,
@@ -49,7 +49,7 @@ def run_call(
 
 
 def access_list_of(
-    chain: LocalChain, call: Call, block: Block, *, changes: Changes = NO_CHANGES
+    chain: Chain, call: Call, block: Block, *, changes: Changes = NO_CHANGES
 ) -> tuple[AccessList, Outcome]:
     """The accounts and slots that the message uses on top of ``block``, beside those that cost nothing to
     use, and how the message ends when it announces them (EIP-2930).
@@ -67,7 +67,7 @@ def access_list_of(
     return call.access_list, outcome
 
 
-def estimate_gas(chain: LocalChain, call: Call, block: Block, *, changes: Changes = NO_CHANGES) -> int:
+def estimate_gas(chain: Chain, call: Call, block: Block, *, changes: Changes = NO_CHANGES) -> int:
     """A gas limit with which the message succeeds on top of ``block``, within 1.5 % of the least;
     ExecutionFailed if none.
 
@@ -125,11 +125,11 @@ def revert_reason(output: bytes) -> str | None:
     return body[64 : 64 + min(size, _MAX_REASON_BYTES)].decode("utf-8", "replace")
 
 
-def _environment_on(chain: LocalChain, block: Block) -> Environment:
+def _environment_on(chain: Chain, block: Block) -> Environment:
     return chain.pending_environment() if block is chain.head else chain.environment(block.header)
 
 
-def _recipient(chain: LocalChain, call: Call, block: Block) -> bytes:
+def _recipient(chain: Chain, call: Call, block: Block) -> bytes:
     if call.to is not None:
         return call.to
     nonce = read_account(chain.store.nodes, block.header.state_root, call.sender).nonce

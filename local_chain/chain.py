@@ -39,7 +39,7 @@ class Snapshot:
     time_offset_s: int
 
 
-class LocalChain:
+class Chain:
     """One chain over one store.
 
     ``sealer`` None makes a chain that only imports. ``now`` gives the time in Unix seconds.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ledger_protocol.release.trust_root import Validator
     from local_chain.accounts import DevAccount
-    from local_chain.chain import LocalChain
+    from local_chain.chain import Chain
     from local_chain.channels import Channel
     from local_chain.headers import Block
     from local_chain.rpc.quantities import BlockRef
@@ -32,7 +32,7 @@ class Node:
 
     def __init__(
         self,
-        chain: LocalChain,
+        chain: Chain,
         *,
         accounts: Sequence[DevAccount] = (),
         identities: Sequence[Validator] = (),

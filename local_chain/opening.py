@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ledger_protocol.release.trust_root import Validator
 from local_chain.accounts import BALANCE_WEI, dev_accounts
-from local_chain.chain import LocalChain
+from local_chain.chain import Chain
 from local_chain.errors import StateError
 from local_chain.follower import Follower, Succession
 from local_chain.forks import Fork
@@ -55,7 +55,7 @@ def open_node(settings: Settings, *, state: Path | None, unlocked: bool) -> Node
         genesis = _new_genesis(settings, sealer) if kept is None else genesis_from_json(kept)
         _compare(settings, genesis)
         accounts = dev_accounts()
-        chain = LocalChain(store, genesis, sealer=sealer)
+        chain = Chain(store, genesis, sealer=sealer)
     except BaseException:
         store.close()
         raise
@@ -87,7 +87,7 @@ def open_follower(
         kept = store.meta("genesis")
         genesis = genesis_from_json(upstream.call("fwledger_genesis") if kept is None else kept)
         _expect_pinned(genesis, pinned)
-        node = Node(LocalChain(store, genesis, sealer=None), identities=pinned)
+        node = Node(Chain(store, genesis, sealer=None), identities=pinned)
         follower = Follower(node, upstream, pinned=pinned, succession=succession)
         store.set_meta("pinned", validators_json(pinned))
     except BaseException:

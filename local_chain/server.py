@@ -67,6 +67,10 @@ class Worker:
         """Run ``job`` in its turn and give its result."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
+    def result(self, job: Callable[[], T]) -> T:
+        """Run ``job`` in its turn and wait for its result; for threads that run no event loop."""
+        return self._pool.submit(job).result()
+
     def close(self) -> None:
         """Finish what waits and stop."""
         self._pool.shutdown(wait=True)
@@ -137,6 +141,14 @@ def is_loopback(host: str) -> bool:
 
 def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends the process; ``ready`` is called once requests are answered."""
+    # uvicorn finishes what runs and then raises the signal again: being told to stop is no failure.
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    build(app, ready=ready).run(sockets=[listener])
+
+
+def build(app: Starlette, *, ready: Callable[[], None]) -> uvicorn.Server:
+    """A server that is not running yet; ``ready`` is called once requests are answered."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -153,10 +165,7 @@ def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -
             if self.started:
                 ready()
 
-    # uvicorn finishes what runs and then raises the signal again: being told to stop is no failure.
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    Announcing(config).run(sockets=[listener])
+    return Announcing(config)
 
 
 async def every(seconds: float, worker: Worker, job: Callable[[], None]) -> AsyncIterator[None]:

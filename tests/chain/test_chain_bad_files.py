@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_a_key_file_of_this_form_is_refused(form, tmp_path: Path) -> None:
     form(tmp_path / "keys")
-    with pytest.raises(StateError, match="expected schema|not a validator key file"):
+    with pytest.raises(StateError, match=r"expected schema|not a validator key file"):
         read_keys(tmp_path / "keys")
 
 

@@ -12,7 +12,7 @@ from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.release.trust_root import QbftTrust, Validator
 from local_chain import upstream as upstream_module
-from local_chain.chain import LocalChain
+from local_chain.chain import Chain
 from local_chain.errors import ChainError, StateError, UpstreamError, UpstreamGone
 from local_chain.follower import Follower, Succession, checked_block, pinned_trust
 from local_chain.headers import Block, decode_block
@@ -53,7 +53,7 @@ def pair(make_node):
     """A sealing node and a follower of it that holds the keys."""
     source = make_node()
     upstream = InMemoryUpstream(source)
-    copy = Node(LocalChain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
+    copy = Node(Chain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
     follower = Follower(
         copy,
         upstream,
@@ -170,7 +170,7 @@ def test_a_follower_is_promoted_only_when_the_upstream_is_gone(pair) -> None:
 
 def test_only_an_upstream_that_refuses_connections_for_long_enough_is_succeeded(make_node) -> None:
     source, now = make_node(), [0.0]
-    copy = Node(LocalChain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
+    copy = Node(Chain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
     succession = Succession(source.chain.sealer, 5.0)
     upstream = InMemoryUpstream(source)
     follower = Follower(
@@ -191,7 +191,7 @@ def test_only_an_upstream_that_refuses_connections_for_long_enough_is_succeeded(
 
 def test_a_follower_without_keys_cannot_be_promoted(make_node) -> None:
     source = make_node()
-    copy = Node(LocalChain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
+    copy = Node(Chain(Store(None), source.chain.genesis, sealer=None), identities=source.node.identities)
     follower = Follower(copy, InMemoryUpstream(source), pinned=source.node.identities, succession=None)
     assert copy.promote is None
     with pytest.raises(ChainError, match="no validator keys"):
@@ -254,6 +254,7 @@ def nonsense() -> Iterator[Callable[[int, bytes], str]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))  # or closing resets what was answered
             status, body = answer[-1]
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
