@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -82,16 +83,16 @@ def make_bundle(
         raise UsageError("components of the bundle", expected=f"some of {known}", got=", ".join(components))
     roots = roots_up_to(held, ledger, get=content.get, from_block=from_block)
     paths: list[Path] = []
-    with contextlib.ExitStack() as stack:
+    try:
+        with contextlib.ExitStack() as stack:
 
-        def open_part(index: int) -> BinaryIO:
-            path = out.with_name(part_name(out.stem, index))
-            if path.exists():
-                raise UsageError(f"{path} exists already", hint="choose another name with --out")
-            paths.append(path)
-            return stack.enter_context(path.open("xb"))
+            def open_part(index: int) -> BinaryIO:
+                path = _fresh(out.with_name(part_name(out.stem, index)))
+                stream = stack.enter_context(path.open("xb"))
+                paths.append(path)
+                stack.callback(_to_disk, stream)
+                return stream
 
-        try:
             write_bundle(
                 open_part,
                 proof=proof.encode(),
@@ -100,15 +101,27 @@ def make_bundle(
                 manifest=manifest,
                 blocks=_counted(_blocks([c.image for c in wanted], content), progress),
             )
-        except (OSError, ProtocolError, ClientError) as error:
-            stack.close()
-            for path in paths:
-                path.unlink(missing_ok=True)
-            if isinstance(error, ClientError):
-                raise
+    except BaseException as error:  # half a bundle is none, whoever broke it off
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError | ProtocolError):
             got = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"cannot write the bundle {out}", got=got) from error
+            hint = "is there space left, and may you write there?"
+            raise UsageError(f"cannot write the bundle {out}", got=got, hint=hint) from error
+        raise
     return paths
+
+
+def _fresh(path: Path) -> Path:
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="choose another name with --out")
+    return path
+
+
+def _to_disk(stream: BinaryIO) -> None:
+    """A stick is pulled as soon as the command ends."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def show_bundle(path: Path, *, held: HeldRoot, channel: str | None, now_s: int | None) -> Shown:
