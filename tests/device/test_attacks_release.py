@@ -250,6 +250,18 @@ def test_a_stepping_stone_is_installed_first():
     assert scene.installs(head, installed=stone.installed)
 
 
+def test_rollback_by_way_of_a_stepping_stone_below_the_floor_is_refused():
+    scene = Scene()
+    stone = scene.repository.build(11, security_version=2)
+    head = scene.repository.build(12, security_version=5, min_from=MinFrom(2, stone.id))
+    scene.repository.publish(stone)
+    scene.repository.publish(head)
+    scene.repository.seal()
+    assert scene.reason(installed=scene.release.installed) is Reason.INSTALL_VIA
+    # What runs is a fallback that was kept below the floor.
+    assert scene.reason(installed=scene.release.installed, security_floor=4) is Reason.ROLLBACK
+
+
 def test_a_revoked_stepping_stone_leaves_no_way():
     scene = Scene()
     stone = scene.repository.build(11, security_version=2)
