@@ -146,6 +146,13 @@ def open_signer(
     return FirmwareSigner(public_key, signer)
 
 
+def read_private_key(
+    path: Path, *, password: str | None
+) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+    """A PEM private key, for signatures that are not DSSE's. Raises KeyFileError."""
+    return _load_private(path, password)
+
+
 class _FileSigner(CryptoSigner):
     """securesystemslib's signer for `file:`; unlike its `file2:` it reads passwords and checks who may
     read.

@@ -5,15 +5,16 @@ A proof is only assembled here; `ledger_protocol` verifies it. Node answers are 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.config import checksum_address
-from ledger_client.errors import NodeRefusedError
+from ledger_client.errors import NodeRefusedError, UsageError
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger import contract_state, rlp
 from ledger_protocol.ledger.header import parse_header
-from ledger_protocol.ledger.proof import MAX_ENVELOPES, LedgerProof, proof_from_rpc
+from ledger_protocol.ledger.proof import MAX_ENVELOPES, MAX_NOTE_BYTES, LedgerProof, proof_from_rpc
 from ledger_protocol.ledger.receipt_proof import (
     Log,
     Receipt,
@@ -21,12 +22,16 @@ from ledger_protocol.ledger.receipt_proof import (
     build_receipt_proof,
     receipts_root,
 )
+from ledger_protocol.ledger.witness_note import verify_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from ledger_client.ledger import Ledger
     from ledger_client.network import Network
+    from ledger_protocol.ledger.witness_note import VerifiedNote
+    from ledger_protocol.release.trust_root import TrustRoot
 
 # A channel's published proof serves devices on any of its newest releases (protocol.md §5).
 COVERED_RELEASES = 16
@@ -133,6 +138,26 @@ def channel_proof(
         block=number,
         envelopes=hints[:MAX_ENVELOPES],
     )
+
+
+def read_note(path: Path, root: TrustRoot) -> tuple[bytes, VerifiedNote]:
+    """A file's note and what it says, checked as a device checks it.
+
+    Raises UsageError, or ProtocolError where it does not hold.
+    """
+    if root.headers.witnesses is None:
+        raise UsageError("the trust root pins no witnesses", hint="leave out --note")
+    try:
+        with path.open("rb") as stream:
+            note = stream.read(MAX_NOTE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read note {path}", got=error.strerror or error) from error
+    return note, verify_note(note, root.headers.witnesses)
+
+
+def with_note(proof: LedgerProof, note: bytes, root: TrustRoot) -> LedgerProof:
+    """The proof with a note; the header stays only where pinned validators sealed it."""
+    return replace(proof, note=note, header=proof.header if root.headers.qbft is not None else None)
 
 
 def receipt_proof(network: Network, transaction: bytes) -> ReceiptProof:

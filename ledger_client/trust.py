@@ -21,6 +21,7 @@ from ledger_protocol.release.trust_root import (
     SignedTrustRoot,
     TrustRoot,
     Validator,
+    WitnessTrust,
     verify_first,
 )
 
@@ -61,12 +62,18 @@ def first_root(
     release_keys: KeySet,
     validators: Sequence[Validator],
     min_validators: int,
+    witnesses: WitnessTrust | None = None,
+    require: str = "any",
     issued_at: int,
     expires: int | None,
     max_checkpoint_age_s: int | None,
 ) -> TrustRoot:
-    """Version 1 for a deployed pair whose chain is sealed by QBFT validators. Times are Unix seconds."""
-    check_validators(validators, min_validators)
+    """Version 1 for a deployed pair. Times are Unix seconds.
+
+    No `validators` means that the chain has no seals to believe, and `witnesses` alone count.
+    """
+    if validators or witnesses is None:
+        check_validators(validators, min_validators)
     root = TrustRoot(
         version=1,
         issued_at=issued_at,
@@ -82,7 +89,9 @@ def first_root(
             from_block=pair.from_block,
             from_time=pair.from_time,
         ),
-        headers=HeaderTrust(QbftTrust(tuple(validators), min_validators), None, "any"),
+        headers=HeaderTrust(
+            QbftTrust(tuple(validators), min_validators) if validators else None, witnesses, require
+        ),
         max_checkpoint_age=max_checkpoint_age_s,
     )
     try:

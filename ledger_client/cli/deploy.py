@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger_client.cli.app import PATH, App, command, near
+from ledger_client.cli.witness_options import check_witnesses, witness_options, witness_trust
 from ledger_client.config import checksum_address, parse_address
 from ledger_client.config_file import replace_file, set_values
 from ledger_client.errors import DeclinedError, UsageError
@@ -95,6 +96,7 @@ SECONDS_PER_DAY = 86_400
     metavar="HOURS",
     help="how old a header devices with a clock accept",
 )
+@witness_options
 def deploy(app: App, **options: Any) -> None:
     """Put FirmwareLedger and UpdateJournal on the chain, and make version 1 of the trust root.
 
@@ -129,10 +131,13 @@ def deploy(app: App, **options: Any) -> None:
     given = read_validators(path) if path else None
     if given is not None:
         check_validators(given, options["min_validators"])
+    check_witnesses(options)
     pair = _pair(app, options)
     # After the deployment, since a chain that was just born has no sealed header to recover keys from before.
-    validators = given or recover_validators(app.network)
-    _confirm_validators(app, validators, given=given is not None)
+    validators: tuple[Validator, ...] = ()
+    if not options["no_seals"]:
+        validators = given or recover_validators(app.network)
+        _confirm_validators(app, validators, given=given is not None)
     now_s = app.network.block_time()
     root = first_root(
         pair,
@@ -140,6 +145,8 @@ def deploy(app: App, **options: Any) -> None:
         release_keys=release_set,
         validators=validators,
         min_validators=options["min_validators"],
+        witnesses=witness_trust(options, pair.chain_id),
+        require=options["require"] if options["witnesses"] else "any",
         issued_at=now_s,
         expires=None
         if options["expires_days"] is None

@@ -33,6 +33,7 @@ NOUNS = {
     "bundle": ("bundle", "make and show offline bundles"),
     "receipts": ("receipts", "record what devices did"),
     "relay": ("relay", "take receipts and serve proofs over HTTP"),
+    "witness": ("witness", "sign which block is final, and join such notes"),
     "ipfs": ("ipfs", "run the embedded IPFS node"),
     "audit": ("audit", "read, prove and export the history"),
 }

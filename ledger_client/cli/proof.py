@@ -36,20 +36,28 @@ def proof() -> None:
     metavar="ADDRESS",
     help="prove this device's own word too; repeatable",
 )
-def channel(app: App, name: str, out: Path, devices: tuple[str, ...]) -> None:
+@click.option(
+    "--note", type=PATH, metavar="FILE", help="note of `fwledger witness collect`; the proof is of its block"
+)
+def channel(app: App, name: str, out: Path, devices: tuple[str, ...], note: Path | None) -> None:
     """Write the proof of a channel's state: head, rollout, revocations, trust root, groups."""
-    from ledger_client.proofs import channel_proof
+    from ledger_client.proofs import channel_proof, read_note, with_note
 
+    witnessed = None if note is None else read_note(note, app.root.root)
     target, since = channel_id(name), app.config.chain.from_block
     groups = app.ledger.groups(from_block=since, to_block=app.network.block_number())
-    made = channel_proof(
+    proved = channel_proof(
         app.ledger,
         target,
         groups=[group for group, followed in groups.items() if followed == target],
         devices=[parse_address(text, where="device") for text in devices],
         journal=app.journal.address,
         from_block=since,
-    ).encode()
+        block=None if witnessed is None else witnessed[1].checkpoint.number,
+    )
+    if witnessed is not None:
+        proved = with_note(proved, witnessed[0], app.root.root)
+    made = proved.encode()
     replace_file(out, made)
     app.emit("proof-channel", {"path": str(out), "bytes": len(made)}, [f"{out}  {len(made):,} bytes"])
 

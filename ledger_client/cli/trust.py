@@ -57,6 +57,8 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
         "root_keys": [key.key_id.hex() for key in root.root_keys.keys],
         "root_threshold": root.root_keys.threshold,
         "validators": [checksum_address(v.address) for v in validators],
+        "witnesses": list(root.headers.witnesses.keys) if root.headers.witnesses else [],
+        "require": root.headers.require,
     }
     app.emit("trust-show", document, _root_lines(root, held.fingerprint))
 
@@ -139,4 +141,16 @@ def _root_lines(root: TrustRoot, fingerprint: str) -> list[str]:
         *(f"              {key.key_id.hex()}  {key.kind}" for key in root.root_keys.keys),
         f"validators    {len(validators)}",
         *(f"              {checksum_address(v.address)}" for v in validators),
+        *_witness_lines(root),
+    ]
+
+
+def _witness_lines(root: TrustRoot) -> list[str]:
+    trust = root.headers.witnesses
+    if trust is None:
+        return []
+    both = f", {root.headers.require} of seals and notes" if root.headers.qbft is not None else ""
+    return [
+        f"witnesses     {trust.threshold} of {len(trust.keys)}, {trust.origin}, final {trust.final}{both}",
+        *(f"              {vkey}" for vkey in trust.keys),
     ]

@@ -213,6 +213,13 @@ def _validator(fields: Fields) -> Validator:
     return Validator(address, point)
 
 
+def check_witness_trust(witnesses: WitnessTrust) -> None:
+    """Raise ProtocolError where no trust root could pin these witnesses."""
+    document = dag_cbor.encode(_witness_map(witnesses))
+    value = dag_cbor.decode(document, max_bytes=limits.MAX_TRUST_ROOT_BYTES)
+    _witnesses(Fields(value, where="witnesses"))
+
+
 def _witnesses(fields: Fields) -> WitnessTrust:
     witnesses = WitnessTrust(
         threshold=fields.integer("threshold", low=1, high=limits.MAX_WITNESSES),

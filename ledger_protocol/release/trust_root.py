@@ -35,6 +35,7 @@ from ledger_protocol.release.root_document import (
     TrustRoot,
     Validator,
     WitnessTrust,
+    check_witness_trust,
 )
 from ledger_protocol.release.signing import (
     TRUST_ROOT_TYPE,
@@ -58,6 +59,7 @@ __all__ = [
     "Walk",
     "WitnessTrust",
     "check_current",
+    "check_witness_trust",
     "verify_first",
     "verify_next",
     "walk",

@@ -1,0 +1,349 @@
+"""Witnesses on a real chain: what they sign, what they never sign, and what devices make of their notes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from device_verifier.errors import NotTrusted
+from device_verifier.sources import StateQuery
+from device_verifier.trusted_ledger import TrustedLedger
+from ledger_client.cli.app import App
+from ledger_client.errors import NotTrustedError, UsageError
+from ledger_client.firmware_keys import read_private_key
+from ledger_client.witness.service import MAX_CATCH_UP, Witness, open_store
+from ledger_client.witness.store import NoteStore
+from ledger_protocol.ledger.proof import LedgerProof
+from ledger_protocol.ledger.witness_note import Checkpoint, WitnessNote, verify_note
+from ledger_protocol.report.reasons import Reason
+from tests.support.chain import REPOSITORY, chain_process, wait_until
+from tests.support.manufacturer import Manufacturer, found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.chain import RunningChain
+
+NAMES = ("w1.example", "w2.example", "w3.example")
+NOW_S = 1_900_000_000
+
+
+def witnessed(path: Path, url: str, *more: str) -> Manufacturer:
+    """A manufacturer whose trust root pins two of three witnesses."""
+    maker = found(path, rpc=url)
+    line = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem", *more]
+    for name in NAMES:
+        maker.run("key", "new", f"keys/{name}.pem")
+        vkey = maker.run("witness", "vkey", "--key", f"keys/{name}.pem", "--name", name).out.strip()
+        line += ["--witness", vkey]
+    maker.run(*line, "--witness-threshold", "2", "--origin", "acme.example")
+    return maker
+
+
+@dataclass
+class World:
+    """A chain of its own, its manufacturer, and witnesses in this process whose clock the test sets."""
+
+    chain: RunningChain
+    maker: Manufacturer
+    states: Path
+    now_s: int = NOW_S
+
+    def app(self) -> App:
+        return App(config=self.maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
+
+    def witness(self, name: str = NAMES[0], *, out: Path | None = None) -> Witness:
+        app = self.app()
+        key: Any = read_private_key(self.maker.path / f"keys/{name}.pem", password=None)
+        store = open_store(self.states / f"{name}.db", root=app.root.root, key=key, name=name)
+        return Witness(app.network, app.root.root, key, name, store, now_s=lambda: self.now_s, out=out)
+
+    def mine(self, count: int = 1) -> int:
+        self.chain.rpc("anvil_mine", hex(count))
+        return self.height()
+
+    def height(self) -> int:
+        return int(str(self.chain.rpc("eth_blockNumber")), 16)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningChain, Manufacturer]]:
+    """A chain that tests may fork, with seals and witnesses pinned: both must agree."""
+    with chain_process() as chain:
+        yield chain, witnessed(tmp_path_factory.mktemp("sealed"), chain.url, "--final", "seals")
+
+
+@pytest.fixture
+def world(sealed: tuple[RunningChain, Manufacturer], tmp_path: Path) -> World:
+    return World(*sealed, states=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unsealed_maker(tmp_path_factory: pytest.TempPathFactory, chain: RunningChain) -> Manufacturer:
+    """Witnesses alone are pinned: to them the chain has no seals that they could check."""
+    maker = witnessed(tmp_path_factory.mktemp("unsealed"), chain.url, "--final", "depth:2", "--no-seals")
+    maker.run("channel", "create", "stable", "--group", "1", "--yes")
+    return maker
+
+
+@pytest.fixture
+def unsealed(chain: RunningChain, unsealed_maker: Manufacturer, tmp_path: Path) -> World:
+    return World(chain, unsealed_maker, states=tmp_path)
+
+
+def test_a_witness_signs_each_height_once_and_the_newest_again_as_a_heartbeat(world: World) -> None:
+    one = world.witness()
+    first = world.height()
+    assert one.step() == [first]
+    assert one.step() == []
+    world.mine(3)
+    assert one.step() == [first + 1, first + 2, first + 3]
+    before = one.store.newest()
+    world.now_s += 60
+    assert one.step() == []
+    after = one.store.newest()
+    assert before is not None
+    assert after is not None
+    assert (after.number, after.hash, after.signed_at) == (before.number, before.hash, NOW_S + 60)
+    assert WitnessNote.decode(after.note).signatures[0].time == NOW_S + 60
+    old = one.store.at(first + 1)
+    assert old is not None
+    assert old.signed_at == NOW_S
+    # A clock that went back refreshes nothing.
+    world.now_s = NOW_S
+    one.step()
+    assert one.store.newest() == after
+
+
+def test_a_witness_that_was_away_signs_the_newest_blocks_only(world: World) -> None:
+    one = world.witness()
+    one.step()
+    newest = world.mine(MAX_CATCH_UP + 5)
+    assert one.step() == list(range(newest - MAX_CATCH_UP + 1, newest + 1))
+
+
+def test_a_witness_signs_no_second_block_at_a_height_and_never_goes_back(world: World) -> None:
+    one = world.witness()
+    one.step()
+    snapshot = world.chain.rpc("evm_snapshot")
+    world.mine(2)
+    one.step()
+    signed = one.store.newest()
+    assert signed is not None
+    world.chain.rpc("evm_revert", snapshot)
+    world.now_s += 60
+    assert one.step() == []  # the node is behind: nothing is signed, not even a heartbeat
+    assert one.store.newest() == signed
+    world.chain.rpc("evm_increaseTime", hex(1_000))
+    world.mine(2)  # the same height as before, of another hash
+    with pytest.raises(NotTrustedError, match="something else before"):
+        one.step()
+    world.mine(1)
+    with pytest.raises(NotTrustedError, match="was signed as final"):
+        one.step()
+    with pytest.raises(NotTrustedError, match="was signed as final"):
+        world.witness().step()  # a new process knows it too
+    assert one.store.newest() == signed
+
+
+def test_two_witnesses_with_one_state_do_not_contradict_each_other(world: World) -> None:
+    one, other = world.witness(), world.witness()
+    one.step()
+    assert other.step() == []
+    world.mine()
+    assert len(other.step()) == 1
+    assert one.step() == []
+
+
+def test_a_store_keeps_one_truth_whatever_it_is_told(tmp_path: Path) -> None:
+    store = NoteStore(tmp_path / "w.db", vkey="v", origin="a/evm/1")
+    assert (tmp_path / "w.db").stat().st_mode & 0o777 == 0o600
+    point = Checkpoint(origin="a/evm/1", number=5, hash=bytes(32), state_root=bytes(32), time=1)
+    store.keep(point, signed_at=10, note=b"first")
+    for number, block_hash, at in ((5, b"\x01" * 32, 20), (4, bytes(32), 20), (5, bytes(32), 9)):
+        other = Checkpoint(origin="a/evm/1", number=number, hash=block_hash, state_root=bytes(32), time=1)
+        with pytest.raises(NotTrustedError):
+            store.keep(other, signed_at=at, note=b"other")
+    newest = store.newest()
+    assert newest is not None
+    assert newest.note == b"first"
+    with pytest.raises(UsageError, match="another witness or chain"):
+        NoteStore(tmp_path / "w.db", vkey="v", origin="a/evm/2")
+
+
+def test_a_damaged_state_is_refused_and_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "w.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(UsageError, match="state of this witness"):
+        NoteStore(tmp_path / "w.db", vkey="v", origin="a/evm/1")
+
+
+def test_a_witness_that_the_root_does_not_pin_does_not_start(world: World) -> None:
+    world.maker.run("key", "new", "keys/stranger.pem")
+    line = ["witness", "run", "--key", "keys/stranger.pem", "--name", "w1.example", "--state", "s.db"]
+    assert "does not pin this witness" in world.maker.refused(*line, code=2)
+    line[3] = "keys/w1.example.pem"
+    line[5] = "other.example"
+    assert "does not pin this witness" in world.maker.refused(*line, code=2)
+
+
+def test_depth_leaves_the_newest_blocks_unsigned(unsealed: World) -> None:
+    one = unsealed.witness("w3.example")
+    assert one.step() == [unsealed.height() - 2]
+    unsealed.mine()
+    assert one.step() == [unsealed.height() - 2]
+
+
+def test_notes_of_two_witnesses_prove_a_channel_without_any_seal(unsealed: World) -> None:
+    maker, path = unsealed.maker, unsealed.maker.path
+    unsealed.mine(3)
+    for name in NAMES[:2]:
+        unsealed.witness(name, out=path / name).step()
+        unsealed.mine()  # the second one is a block ahead of the first
+    assert len(unsealed.witness(NAMES[0], out=path / NAMES[0]).step()) == 2
+    sources = [*map(str, (path / NAMES[0]).glob("*.note")), str(path / NAMES[1] / "newest.note")]
+    maker.run("witness", "collect", *sources, "--out", "joined.note")
+    trust = unsealed.app().root.root.headers.witnesses
+    assert trust is not None
+    found_note = verify_note((path / "joined.note").read_bytes(), trust)
+    maker.run("proof", "channel", "stable", "--note", "joined.note", "--out", "stable.proof")
+    proof = (path / "stable.proof").read_bytes()
+    assert LedgerProof.decode(proof).header is None
+    trusted = TrustedLedger(trust_root=(path / "trust-root.cbor").read_bytes(), floor=None, now_s=None)
+    assert trusted.update_header(proof).number == found_note.checkpoint.number
+    assert trusted.read(StateQuery(channel="stable")).head is None
+    maker.run("proof", "channel", "stable", "--out", "bare.proof")
+    bare = TrustedLedger(trust_root=(path / "trust-root.cbor").read_bytes(), floor=None, now_s=None)
+    with pytest.raises(NotTrusted) as caught:
+        bare.update_header((path / "bare.proof").read_bytes())
+    assert caught.value.reason is Reason.NOTE_QUORUM
+
+
+def test_one_note_is_not_enough_and_a_dead_witness_is_named(unsealed: World) -> None:
+    path = unsealed.maker.path
+    unsealed.witness(NAMES[0], out=path / "alone").step()
+    dead = "http://127.0.0.1:9"
+    line = ["witness", "collect", str(path / "alone/newest.note"), dead, "--out", "never.note"]
+    assert "expected at least 2 of 3, got 1" in unsealed.maker.refused(*line, code=1)
+    assert not (path / "never.note").exists()
+    assert "no witness gave a note" in unsealed.maker.refused(
+        "witness", "collect", dead, "--out", "x.note", code=3
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--witness-threshold", "1"],
+        ["--final", "finalized"],
+        ["--no-seals"],
+        ["--witness", "rubbish", "--witness-threshold", "1", "--final", "seals"],
+        ["--witness", "GOOD", "--witness-threshold", "2", "--final", "seals"],
+        ["--witness", "GOOD", "--witness-threshold", "1", "--final", "latest"],
+        ["--witness", "GOOD", "--witness-threshold", "1", "--final", "seals", "--no-seals"],
+        ["--witness", "GOOD", "--witness-threshold", "1"],
+        ["--witness", "GOOD", "--witness", "GOOD", "--witness-threshold", "2", "--final", "seals"],
+    ],
+)
+def test_nothing_is_sent_for_witnesses_that_no_root_can_pin(
+    tmp_path: Path, chain: RunningChain, more: list[str]
+) -> None:
+    maker = found(tmp_path / "maker", rpc=chain.url)
+    good = maker.run("witness", "vkey", "--key", "keys/alice.pem", "--name", "w.example").out.strip()
+    before = chain.rpc("eth_blockNumber")
+    line = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem"]
+    maker.refused(*line, *[good if word == "GOOD" else word for word in more], code=2)
+    assert chain.rpc("eth_blockNumber") == before
+
+
+# -- the process
+
+
+class Process:
+    """A real `fwledger witness run`, which a test may kill."""
+
+    def __init__(self, world: World, name: str) -> None:
+        program = "from ledger_client.cli.main import main; main()"
+        line = [
+            sys.executable, "-c", program, "witness", "run", "--key", f"keys/{name}.pem", "--name", name,
+            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02",
+        ]  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        self.process = subprocess.Popen(
+            line, cwd=world.maker.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        assert self.process.stdout is not None
+        self.url = json.loads(self.process.stdout.readline())["url"]
+
+    def note(self, path: str = "newest") -> WitnessNote | None:
+        try:
+            with urllib.request.urlopen(f"{self.url}/fwledger/v1/witness/{path}", timeout=10) as answer:
+                return WitnessNote.decode(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    def height(self) -> int:
+        note = self.note()
+        return -1 if note is None else note.checkpoint.number
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_what_a_killed_witness_has_told_it_still_knows_and_does_not_contradict(world: World) -> None:
+    process = Process(world, NAMES[0])
+    try:
+        wait_until(lambda: process.height() == world.height(), "the witness signed the newest block")
+        snapshot = world.chain.rpc("evm_snapshot")
+        told = []
+        for _ in range(3):
+            newest = world.mine()
+            wait_until(lambda newest=newest: process.height() == newest, "the witness signed the next block")
+            told.append(process.note())
+        process.kill()  # while it signs heartbeats 50 times a second
+        world.chain.rpc("evm_revert", snapshot)
+        world.chain.rpc("evm_increaseTime", hex(1_000))
+        world.mine(5)  # a fork: higher than all that was told, of other hashes
+        process = Process(world, NAMES[0])
+        time.sleep(0.3)
+        for note in told:
+            again = process.note(f"notes/{note.checkpoint.number}")
+            assert again is not None
+            assert again.checkpoint == note.checkpoint
+        assert process.height() == told[-1].checkpoint.number
+    finally:
+        process.kill()
+
+
+def test_notes_are_collected_from_running_witnesses_at_different_heights(world: World) -> None:
+    processes = [Process(world, name) for name in NAMES[:2]]
+    try:
+        for process in processes:
+            wait_until(lambda process=process: process.height() == world.height(), "each witness signed")
+        urls = [process.url for process in processes]
+        both = world.maker.json("witness", "collect", *urls, "--out", "joined.note")
+        behind = world.height()
+        assert both["block"] == behind
+        last = processes[0].note()
+        assert last is not None
+        processes[0].kill()  # it goes no further, but its note lies in a file
+        (world.maker.path / "w1.note").write_bytes(last.encode())
+        world.mine(2)
+        wait_until(lambda: processes[1].height() == world.height(), "the other one went on")
+        alone = world.maker.json("witness", "collect", "w1.note", urls[1], "--out", "joined.note")
+        assert alone["block"] == behind
+    finally:
+        for process in processes:
+            process.kill()
