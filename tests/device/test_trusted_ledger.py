@@ -9,7 +9,7 @@ from device_verifier.sources import StateQuery
 from device_verifier.trusted_ledger import LedgerFloor, TrustedLedger, floor_scope
 from ledger_protocol.ledger import contract_state as state
 from ledger_protocol.report.reasons import Reason
-from tests.sim.repository import DEVICE, LEDGER, Repository
+from tests.sim.repository import DEVICE, GENESIS_TIME, LEDGER, Repository
 
 STABLE = StateQuery(channel="stable")
 
@@ -197,6 +197,14 @@ def test_a_floor_of_an_image_build_without_a_hash_holds_by_height_and_time(repos
     with pytest.raises(NotTrusted) as caught:
         ledger(repository, floor=above).update_header(repository.proof(STABLE))
     assert caught.value.reason is Reason.LEDGER_ROLLBACK
+
+
+@pytest.mark.parametrize("before", [{"number": 99}, {"time": GENESIS_TIME - 1}])
+def test_a_block_from_before_the_roots_first_is_refused(repository, before):
+    repository.seal(**before)
+    with pytest.raises(NotTrusted) as caught:
+        ledger(repository).update_header(repository.proof(STABLE))
+    assert (caught.value.reason, caught.value.check) == (Reason.LEDGER_ROLLBACK, "V1")
 
 
 def test_a_later_block_of_an_earlier_time_is_refused(repository):
