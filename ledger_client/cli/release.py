@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger_client.cli import release_approve, release_ledger
+from ledger_client.cli import release_approve, release_ledger, release_watch
 from ledger_client.cli.acts import rollout_of, rollout_options
 from ledger_client.cli.app import PATH, App, command, near
 from ledger_client.cli.progress import Progress
@@ -30,7 +30,7 @@ def release() -> None:
     """
 
 
-for _made in (release_approve.approve, *release_ledger.COMMANDS):
+for _made in (release_approve.approve, *release_ledger.COMMANDS, release_watch.watch):
     release.add_command(_made)
 
 
