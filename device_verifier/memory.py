@@ -28,7 +28,8 @@ class StoreMemory:
 
     def held(self) -> Held:
         """Return the newest signed root, the digests of the others, and the floor."""
-        signed = sorted({*self._store.trust_roots(), self._factory}, key=_version)
+        # Of one version in two envelopes, the one that was walked to: the sort keeps it behind the factory's.
+        signed = sorted(dict.fromkeys((self._factory, *self._store.trust_roots())), key=_version)
         digests = tuple(SignedTrustRoot.decode(root).digest for root in signed[:-1])
         return Held(trust_root=signed[-1], walked=digests, floor=self._store.floor())
 

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from device_verifier.durable import DurableSteps
 from device_verifier.errors import SlotFailure
 from device_verifier.facts import InstalledRelease
+from device_verifier.memory import StoreMemory
 from device_verifier.records import (
     BUSY_PHASES,
     ChunkRecord,
@@ -26,6 +27,7 @@ from device_verifier.store import Store
 from device_verifier.trusted_ledger import LedgerFloor
 from ledger_protocol.report.reasons import Reason
 from tests.sim.power import CountingSteps, PowerCut
+from tests.sim.repository import Repository
 
 OFFER = Install(
     phase=Phase.OFFERED,
@@ -293,3 +295,15 @@ class StateMachineWalk(RuleBasedStateMachine):
 
 TestStateMachineWalk = StateMachineWalk.TestCase
 TestStateMachineWalk.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+def test_of_two_roots_of_one_version_the_one_that_was_walked_to_counts(tmp_path):
+    for seed in range(8):
+        repository = Repository(seed=seed)
+        walked = repository.rotate_root(expires=2**33)
+        factory = repository.sign_root(repository.root, repository.root_keys[1:])
+        assert factory != walked
+        with Store(tmp_path / f"{seed}.db", steps=DurableSteps()) as store:
+            with store.change() as change:
+                change.add_trust_root(2, walked)
+            assert StoreMemory(store, factory_root=factory).held().trust_root == walked
