@@ -89,7 +89,7 @@ class Told:
         Each act on a channel raises its epoch by one, so the words that acts log can be counted through.
         """
         fields, missing = act.fields, ""
-        if "release" in fields:
+        if "release" in fields and act.name != "Skipped":  # anybody may send a batch that names anything
             self.name_release(fields["release"])
         if act.name in _WORD_ACTS:
             channel, word = fields["channel"], fields["word"]

@@ -327,3 +327,20 @@ def test_an_export_that_fails_leaves_the_file_that_was_there(told, export, chain
         )  # fmt: skip
     assert export.read_bytes() == before
     assert not list(export.parent.glob(".history*"))
+
+
+def test_what_programs_read_has_a_schema_and_labelled_times(told):
+    verdict = told.audit("verify")
+    assert verdict["schema"] == "fwledger/cli/audit-verify/1"
+    assert set(verdict) == {
+        "schema", "findings", "block", "ledger_time", "statements", "proved", "gaps", "wrong",
+    }  # fmt: skip
+    assert all(set(finding) == {"verdict", "where", "what"} for finding in verdict["findings"])
+    timeline = told.audit("timeline")
+    assert timeline["schema"] == "fwledger/cli/audit-timeline/1"
+    assert len(timeline["rows"]) == timeline["statements"]
+    for row in timeline["rows"]:
+        assert set(row) == {"block", "ledger_time", "device_time", "who", "what", "release", "text"}
+        assert (row["device_time"] is None) == (row["what"] not in ("installed", "confirmed"))
+    standings = {(one["release"], one["last_statement"]) for one in timeline["standings"]}
+    assert standings == {(release, "confirmed") for release in told.releases}

@@ -143,6 +143,13 @@ def test_every_release_that_anybody_named_is_asked_for():
     assert told.releases == (RELEASE,)
 
 
+def test_a_release_that_only_a_skipped_event_names_is_not_asked_for():
+    """Anybody may send a batch of events that nobody signed; each would cost every auditor a proof."""
+    told = Told(trust_root().ledger)
+    told.follow(act("Skipped", device=DEVICE, release=RELEASE, link=0, reason=2))
+    assert (told.releases, told.devices) == ((), {})
+
+
 def test_a_moved_group_spends_the_epoch_of_the_channel_that_it_leaves():
     told, _ = tell()
     told.follow(act("GroupAssigned", group=2, channel=OTHER))
