@@ -45,11 +45,11 @@ class ProvenReceipt:
 
 
 def prove(evidence: Evidence, *, trust: TrustHistory) -> ProvenReceipt:
-    """Check seals, receipt proof and success of a piece of evidence.
+    """Check seals or note, receipt proof and success of a piece of evidence.
 
     Raises ProtocolError or NotTrustedError where it does not hold.
     """
     number = parse_header(evidence.proof.header).number
-    header = trust.verify_header(evidence.proof.header, number=number)
+    header = trust.verify_header(evidence.proof.header, number=number, note=evidence.proof.note)
     receipt = verify_receipt(evidence.proof, header=header)
     return ProvenReceipt(number, evidence.proof.index, header.timestamp, receipt.logs, evidence.calldata)

@@ -132,7 +132,9 @@ class History:
                 self._note(Verdict.WRONG, f"state at block {state.number}", f"the end is block {number}")
                 continue
             try:
-                header = self.trust.verify_header(state.proof.header or b"", number=number)
+                header = self.trust.verify_header(
+                    state.proof.header or b"", number=number, note=state.proof.note
+                )
             except (ProtocolError, ClientError) as error:
                 self._note(Verdict.WRONG, where, str(error))
                 continue

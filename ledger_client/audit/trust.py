@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ledger_client.errors import NotTrustedError
 from ledger_protocol.errors import QuorumError
+from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.qbft import verify_seals
+from ledger_protocol.ledger.witness_note import noted_hash, verify_note
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot, verify_first, walk
 
 if TYPE_CHECKING:
@@ -93,19 +95,30 @@ class TrustHistory:
                 return root
         raise self._too_early(block)
 
-    def verify_header(self, raw: bytes, *, number: int) -> Header:
-        """Return the header that `raw` holds, sealed by a quorum of the validators pinned for block `number`.
+    def verify_header(self, raw: bytes, *, number: int, note: bytes | None = None) -> Header:
+        """Return the header that `raw` holds, sealed by a quorum of the validators pinned for block `number`;
+        where only witnesses are pinned, named by a `note` of enough of them.
 
-        Raises QuorumError, MalformedError, or NotTrustedError where it is another block's header.
+        A note beside good seals must hold and agree too, where witnesses are pinned. Raises ProtocolError, or
+        NotTrustedError where it is another block's header.
         """
-        root = self.root_for(number)
-        if root.headers.qbft is None:
-            raise QuorumError(
-                "header trust of the trust root", expected="pinned QBFT validators", got="witness notes only"
-            )
-        header = verify_seals(raw, root.headers.qbft)
+        trust = self.root_for(number).headers
+        header = parse_header(raw) if trust.qbft is None else verify_seals(raw, trust.qbft)
         if header.number != number:
             raise NotTrustedError("number of the header", expected=number, got=header.number)
+        if trust.witnesses is not None and note is not None:
+            found = verify_note(note, trust.witnesses).checkpoint
+            named = (header.number, noted_hash(header), header.state_root, header.timestamp)
+            if (found.number, found.hash, found.state_root, found.time) != named:
+                raise NotTrustedError(
+                    f"note beside the header of block {number}",
+                    expected=f"hash {named[1].hex()}",
+                    got=f"block {found.number} of hash {found.hash.hex()}",
+                )
+        elif trust.qbft is None:
+            raise QuorumError(
+                "header trust of the trust root", expected="a note of pinned witnesses", got="a header alone"
+            )
         return header
 
     def _here(self) -> list[TrustRoot]:

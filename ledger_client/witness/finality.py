@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from ledger_client.errors import NodeRefusedError, NotTrustedError
 from ledger_client.proofs import raw_header
 from ledger_protocol.errors import ProtocolError
-from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.header import parse_header
-from ledger_protocol.ledger.witness_note import Checkpoint
+from ledger_protocol.ledger.witness_note import Checkpoint, noted_hash
 
 if TYPE_CHECKING:
     from ledger_client.network import Network
-    from ledger_protocol.ledger.header import Header
     from ledger_protocol.release.trust_root import HeaderTrust
 
 SEALS, FINALIZED, DEPTH = "seals", "finalized", "depth:"
@@ -56,7 +54,7 @@ def checkpoint(network: Network, number: int, *, origin: str, trust: HeaderTrust
         raise NotTrustedError(f"block {number} is not signed: {error}", hint=error.hint) from error
     named = network.rpc("eth_getBlockByNumber", hex(number), False)
     told = named.get("hash") if isinstance(named, dict) else None
-    block_hash = _hash(header, raw)
+    block_hash = noted_hash(header)
     if header.number != number or told != "0x" + block_hash.hex():
         raise NotTrustedError(
             f"block {number} of the node",
@@ -72,13 +70,3 @@ def checkpoint(network: Network, number: int, *, origin: str, trust: HeaderTrust
         time=header.timestamp,
     )
     return made, header.parent_hash
-
-
-def _hash(header: Header, raw: bytes) -> bytes:
-    # A QBFT header is hashed without its seals, every other one as it stands.
-    if header.mix_hash != qbft.MIX_HASH:
-        return keccak256(raw)
-    try:
-        return qbft.block_hash(header)
-    except ProtocolError:
-        return keccak256(raw)  # the genesis block of some networks

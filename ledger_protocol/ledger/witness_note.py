@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,8 @@ from ledger_protocol.errors import (
     QuorumError,
     SignatureError,
 )
+from ledger_protocol.keccak import keccak256
+from ledger_protocol.ledger import qbft
 from ledger_protocol.ledger.proof import MAX_NOTE_BYTES
 from ledger_protocol.limits import MAX_LABEL_BYTES, MAX_TIME_S, MAX_U64, MAX_WITNESSES
 from ledger_protocol.release.witness_key import IDENTIFIER, KEY_ID_BYTES, NAME, WitnessKey
@@ -37,6 +40,7 @@ from ledger_protocol.release.witness_key import IDENTIFIER, KEY_ID_BYTES, NAME, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger_protocol.ledger.header import Header
     from ledger_protocol.release.trust_root import WitnessTrust
 
 ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9._/-]*/evm/[1-9][0-9]{0,19}")
@@ -195,6 +199,17 @@ def witness_key(key: Ed25519PrivateKey, name: str) -> WitnessKey:
         raise MalformedError("name of witness", expected="no spaces and no plus sign", got=name)
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
     return WitnessKey(name, key.public_key().public_bytes(*raw))
+
+
+def noted_hash(header: Header) -> bytes:
+    """Give the 32-byte block hash that a note names: a QBFT header is hashed without its seals, every other
+    one as it stands.
+    """
+    if header.mix_hash == qbft.MIX_HASH:
+        # The genesis block of some networks has the mix hash and no QBFT data.
+        with suppress(ProtocolError):
+            return qbft.block_hash(header)
+    return keccak256(header.encode())
 
 
 def join_notes(notes: Iterable[bytes], trust: WitnessTrust) -> bytes:

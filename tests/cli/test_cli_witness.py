@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -317,7 +316,8 @@ def test_what_a_killed_witness_has_told_it_still_knows_and_does_not_contradict(w
         world.chain.rpc("evm_increaseTime", hex(1_000))
         world.mine(5)  # a fork: higher than all that was told, of other hashes
         process = Process(world, NAMES[0])
-        time.sleep(0.3)
+        assert process.process.stderr is not None
+        assert b"was signed as final" in process.process.stderr.readline()
         for note in told:
             again = process.note(f"notes/{note.checkpoint.number}")
             assert again is not None
