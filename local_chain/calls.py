@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from local_chain.errors import ExecutionFailed
-from local_chain.evm import NO_CHANGES
+from local_chain.evm import NO_CHANGES, Change
 from local_chain.forks import Fork
+from local_chain.headers import EMPTY_CODE_HASH
 from local_chain.transactions import LEGACY, Transaction, contract_address
 from local_chain.tries import read_account
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # geth stops its search within 1.5 % as well: an exact figure costs ten more executions.
 _ESTIMATE_TOLERANCE = 0.015
 _CALL_STIPEND = 2_300
+_GAS_PER_AUTHORIZATION = 25_000  # EIP-7702
+_DELEGATION = bytes.fromhex("ef0100")
 _MAX_ACCESS_ROUNDS = 8  # announcing changes the gas that is left, and so, rarely, what is used
 _PRECOMPILES = tuple(number.to_bytes(20, "big") for number in range(1, 0x12))
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
@@ -42,6 +45,7 @@ def run_call(
     ``changes`` are made to the state before, and ``visible`` to what the contract sees of its block.
     """
     environment = replace(chain.environment(block.header), **(visible or {}))
+    changes = {**_delegations(chain, call, block), **changes}
     outcome = chain.backend.call(block.header.state_root, environment, call, changes)
     if outcome.error is not None:
         raise failure(outcome)
@@ -74,6 +78,10 @@ def estimate_gas(chain: Chain, call: Call, block: Block, *, changes: Changes = N
     ``call.gas`` is the most that is tried.
     """
     environment = _environment_on(chain, block)
+    changes = {**_delegations(chain, call, block), **changes}
+    # Their gas is taken before the message runs, and what of it is given back comes after.
+    beforehand = _GAS_PER_AUTHORIZATION * len(call.authorizations)
+    call = replace(call, gas=max(call.gas - beforehand, 0))
 
     def attempt(gas: int) -> Outcome:
         return chain.backend.call(block.header.state_root, environment, replace(call, gas=gas), changes)
@@ -100,7 +108,7 @@ def estimate_gas(chain: Chain, call: Call, block: Block, *, changes: Changes = N
             high = middle
         else:
             low = middle
-    return high
+    return high + beforehand
 
 
 def failure(outcome: Outcome) -> ExecutionFailed:
@@ -127,6 +135,24 @@ def revert_reason(output: bytes) -> str | None:
 
 def _environment_on(chain: Chain, block: Block) -> Environment:
     return chain.pending_environment() if block is chain.head else chain.environment(block.header)
+
+
+def _delegations(chain: Chain, call: Call, block: Block) -> Changes:
+    """What the message's authorisations make of the accounts that signed them (EIP-7702)."""
+    changes: dict[bytes, Change] = {}
+    nodes, root = chain.store.nodes, block.header.state_root
+    for item in call.authorizations:
+        who = item.authority()
+        if who is None or item.chain_id not in (0, chain.genesis.chain_id):
+            continue
+        account, before = read_account(nodes, root, who), changes.get(who)
+        code = b"" if account.code_hash == EMPTY_CODE_HASH else nodes[account.code_hash]
+        nonce = account.nonce + (who == call.sender) if before is None else before.nonce
+        if item.nonce != nonce or (code and not code.startswith(_DELEGATION)):
+            continue
+        clears = item.address == bytes(20)
+        changes[who] = Change(nonce=item.nonce + 1, code=b"" if clears else _DELEGATION + item.address)
+    return changes
 
 
 def _recipient(chain: Chain, call: Call, block: Block) -> bytes:

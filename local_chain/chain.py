@@ -175,11 +175,13 @@ class Chain:
 
     def pending_environment(self) -> Environment:
         """What a contract would see in a block made now."""
+        return self.environment(self.pending_header())
+
+    def pending_header(self) -> Header:
+        """The header of an empty block made now, with its parent's state root; its proposer is not known."""
         parent = self.head.header
-        draft = draft_header(
-            self.genesis, parent, timestamp=self._timestamp(parent), coinbase=parent.coinbase
-        )
-        return self.environment(draft)
+        coinbase = self.coinbase or parent.coinbase
+        return draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=coinbase)
 
     def account(self, address: bytes) -> tries.Account:
         """The account at the head."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local_chain.receipts import Log
-    from local_chain.transactions import AccessList, Transaction
+    from local_chain.transactions import AccessList, Authorization, Transaction
 
 
 class NodeTable(Protocol):
@@ -43,7 +43,7 @@ class Environment:
 @dataclass(frozen=True, slots=True)
 class Call:
     """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is
-    checked.
+    checked. ``authorizations`` are for the caller to turn into changes of the state.
     """
 
     sender: bytes
@@ -52,6 +52,7 @@ class Call:
     value: int
     gas: int
     access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

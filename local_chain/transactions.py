@@ -20,6 +20,8 @@ SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAX_TRANSACTION_BYTES = 131_072  # geth's limit for one transaction in the pool
 MAX_NONCE = 2**64 - 2  # EIP-2681
 
+_AUTHORIZATION_MAGIC = b"\x05"  # EIP-7702
+
 AccessList = tuple[tuple[bytes, tuple[int, ...]], ...]
 
 
@@ -33,6 +35,18 @@ class Authorization:
     y_parity: int
     r: int
     s: int
+
+    def authority(self) -> bytes | None:
+        """Whose account it is for: who signed it; None when nobody did (EIP-7702)."""
+        if self.y_parity not in (0, 1) or not 0 < self.s <= SECP256K1_N // 2:
+            return None
+        signature = b"".join(word.to_bytes(32, "big") for word in (self.r, self.s)) + bytes([self.y_parity])
+        chain_id, at, nonce, *_ = self.to_list()
+        digest = keccak256(_AUTHORIZATION_MAGIC + rlp.encode([chain_id, at, nonce]))
+        try:
+            return address_of(PublicKey.from_signature_and_message(signature, digest, hasher=None))
+        except Exception:  # coincurve raises bare Exception for a signature without a key
+            return None
 
     def to_list(self) -> list[Item]:
         """Its RLP items."""

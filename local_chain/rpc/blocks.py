@@ -23,6 +23,7 @@ from local_chain.rpc.views import (
     block_json,
     header_json,
     mined_transaction_json,
+    pending_block_json,
     receipt_json,
     receipts_json,
     transaction_json,
@@ -41,7 +42,9 @@ def block_number(node: Node) -> Json:
 @method("eth_getBlockByNumber", block_ref, optional(boolean, default=False))
 @method("eth_getBlockByHash", block_ref, optional(boolean, default=False))
 def get_block(node: Node, ref: BlockRef, full: bool) -> Json:
-    """A block, or null."""
+    """A block, or null; the pending one holds what waits, not executed, and has no hash yet."""
+    if ref.tag == "pending":
+        return pending_block_json(node.chain, full=full)
     block = _find(node, ref)
     return None if block is None else block_json(node.chain.store, block, full=full)
 

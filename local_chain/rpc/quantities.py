@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from local_chain.transactions import Authorization
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -20,6 +22,7 @@ Json = object
 
 MAX_QUANTITY_BITS = 256
 MAX_DATA_BYTES = 1 << 20  # one parameter; init code ends at 48 kB, a call's data far below a megabyte
+MAX_AUTHORIZATIONS = 256  # 25,000 gas each: more than a block holds costs only recoveries
 MAX_LIST_ITEMS = 1_024  # slots of a proof, addresses of a filter, entries of an access list
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
@@ -171,6 +174,21 @@ def access_list(value: Json) -> AccessList:
         return address(fields.get("address")), listing(slot)(fields.get("storageKeys", []))
 
     return listing(entry)(value)
+
+
+def authorizations(value: Json) -> tuple[Authorization, ...]:
+    """An authorisation list as EIP-7702's clients write it."""
+
+    def entry(item: Json) -> Authorization:
+        fields = mapping(item)
+        chain_id, nonce, y_parity, r, s = (
+            quantity(fields.get(name)) for name in ("chainId", "nonce", "yParity", "r", "s")
+        )
+        if y_parity > 1:
+            raise InvalidParams(f"yParity: expected 0 or 1, got {y_parity}")
+        return Authorization(chain_id, address(fields.get("address")), nonce, y_parity, r, s)
+
+    return listing(entry, limit=MAX_AUTHORIZATIONS)(value)
 
 
 def member(fields: Mapping[str, Json], name: str, parser: Callable[[Json], T], default: T) -> T:

@@ -12,7 +12,6 @@ from local_chain.rpc.quantities import (
     BlockRef,
     InvalidParams,
     Json,
-    access_list,
     address,
     block_ref,
     data,
@@ -27,7 +26,14 @@ from local_chain.rpc.registry import method, optional
 from local_chain.rpc.signing import unlocked
 from local_chain.rpc.state import call_data, call_from_json
 from local_chain.rpc.views import transaction_json
-from local_chain.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, Transaction, decode_transaction
+from local_chain.transactions import (
+    ACCESS_LIST,
+    DYNAMIC_FEE,
+    LEGACY,
+    SET_CODE,
+    Transaction,
+    decode_transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +131,11 @@ def _complete(node: Node, fields: Mapping[str, Json], sender: bytes) -> Transact
         nonce = chain.pool.next_nonce(sender, chain.account(sender).nonce)
     chain_id = member(fields, "chainId", quantity, chain.genesis.chain_id)
     kind, max_fee, tip = _fees(node, fields)
-    if kind == LEGACY and call.access_list:
+    if call.authorizations:
+        if kind == LEGACY:
+            raise InvalidParams("an authorizationList goes with maxFeePerGas, not with gasPrice")
+        kind = SET_CODE
+    elif kind == LEGACY and call.access_list:
         kind = ACCESS_LIST
     return Transaction(
         type=kind,
@@ -137,7 +147,8 @@ def _complete(node: Node, fields: Mapping[str, Json], sender: bytes) -> Transact
         data=call_data(fields),
         max_fee=max_fee,
         max_priority_fee=tip,
-        access_list=member(fields, "accessList", access_list, ()),
+        access_list=call.access_list,
+        authorizations=call.authorizations,
     )
 
 

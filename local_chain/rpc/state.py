@@ -16,6 +16,7 @@ from local_chain.rpc.quantities import (
     Json,
     access_list,
     address,
+    authorizations,
     block_ref,
     data,
     hex_data,
@@ -130,6 +131,7 @@ def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:
         value=member(fields, "value", quantity, 0),
         gas=min(member(fields, "gas", quantity, most) or most, most),
         access_list=member(fields, "accessList", access_list, ()),
+        authorizations=member(fields, "authorizationList", authorizations, ()),
     )
 
 

@@ -10,6 +10,7 @@ from local_chain.rpc.quantities import Json, hex_data, hex_quantity
 from local_chain.transactions import LEGACY, SET_CODE, Transaction, contract_address, decode_transaction
 
 if TYPE_CHECKING:
+    from local_chain.chain import Chain
     from local_chain.storage import Store, StoredLog, StoredTransaction
     from local_chain.transactions import AccessList
 
@@ -27,6 +28,21 @@ def block_json(store: Store, block: Block, *, full: bool) -> dict[str, Json]:
         ).encode()
     )
     view |= {"size": hex_quantity(size), "uncles": [], "transactions": transactions}
+    if header.withdrawals_root is not None:
+        view["withdrawals"] = []
+    return view
+
+
+def pending_block_json(chain: Chain, *, full: bool) -> dict[str, Json]:
+    """The block that would be made now: what is known only once it is sealed is null."""
+    header = chain.pending_header()
+    waiting = list(chain.pool.ready(lambda sender: chain.account(sender).nonce))
+    block = Block(header, 0, (), header, tuple(transaction.raw for transaction in waiting))
+    transactions: list[Json] = [
+        transaction_json(item, base_fee=None) if full else hex_data(item.hash) for item in waiting
+    ]
+    view = header_json(block) | {"hash": None, "nonce": None}
+    view |= {"size": hex_quantity(len(block.encode())), "uncles": [], "transactions": transactions}
     if header.withdrawals_root is not None:
         view["withdrawals"] = []
     return view

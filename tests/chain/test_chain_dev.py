@@ -340,3 +340,54 @@ def test_time_moves_forward(node, method: str) -> None:
     assert node.rpc(method, "0xe10") == "0xe10"
     node.rpc("evm_mine")
     assert node.chain.head.header.timestamp >= before + 3_600
+
+
+def test_the_pending_block_shows_what_waits(held) -> None:
+    sent = transfer(held)
+    pending = held.rpc("eth_getBlockByNumber", "pending", False)
+    assert (pending["number"], pending["hash"], pending["transactions"]) == ("0x1", None, [sent])
+    assert pending["parentHash"] == held.rpc("eth_getBlockByNumber", "latest")["hash"]
+    assert held.rpc("eth_getBlockByNumber", "pending", True)["transactions"][0]["hash"] == sent
+
+
+# --- delegated accounts (EIP-7702)
+
+
+def authorization(node, **changed) -> dict:
+    secret = list(node.node.accounts.values())[1].secret_key
+    fields = {"chainId": 31_337, "address": NOBODY, "nonce": 0} | changed
+    signed = Account.sign_authorization(fields, secret)
+    return {
+        "chainId": hex(signed.chain_id),
+        "address": "0x" + bytes(signed.address).hex(),
+        "nonce": hex(signed.nonce),
+        "yParity": hex(signed.y_parity),
+        "r": hex(signed.r),
+        "s": hex(signed.s),
+    }
+
+
+def test_a_call_runs_the_code_that_its_authorization_delegates_to(node) -> None:
+    node.rpc("anvil_setCode", NOBODY, TIME_AND_PROPOSER)
+    owner = node.rpc("eth_accounts")[1]
+    assert node.rpc("eth_call", {"to": owner}) == "0x"
+    assert len(node.rpc("eth_call", {"to": owner, "authorizationList": [authorization(node)]})) == 2 + 2 * 64
+    for void in (
+        authorization(node, chainId=5),
+        authorization(node, nonce=1),
+        authorization(node) | {"s": "0x0"},
+    ):
+        assert node.rpc("eth_call", {"to": owner, "authorizationList": [void]}) == "0x"
+    with pytest.raises(RpcError, match="yParity: expected 0 or 1"):
+        node.rpc("eth_call", {"to": owner, "authorizationList": [authorization(node) | {"yParity": "0x2"}]})
+
+
+@pytest.mark.parametrize("fields", [{}, {"gas": hex(200_000)}])
+def test_an_unlocked_account_sends_an_authorization_with_gas_enough(node, fields: dict) -> None:
+    sender, owner = node.rpc("eth_accounts")[:2]
+    listed = {"from": sender, "to": owner, "authorizationList": [authorization(node)], **fields}
+    sent = node.rpc("eth_sendTransaction", listed)
+    receipt = node.rpc("eth_getTransactionReceipt", sent)
+    assert (receipt["status"], receipt["type"]) == ("0x1", "0x4")
+    assert node.rpc("eth_getCode", owner) == "0xef0100" + NOBODY[2:]
+    assert int(receipt["gasUsed"], 16) >= 21_000 + 12_500
