@@ -15,6 +15,7 @@ from ledger_client.cli.app import PATH, App, command, near
 from ledger_client.cli.words import utc
 from ledger_client.config_file import replace_file
 from ledger_client.errors import ClientError, UsageError
+from ledger_protocol.errors import ProtocolError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +181,7 @@ def _watch(app: App, made: Witness, interval_s: float, stop: threading.Event) ->
             for number in made.step():
                 app.say(f"signed block {number}")
             trouble = ""
-        except ClientError as error:
+        except (ClientError, ProtocolError, OSError) as error:
             if str(error) != trouble:
                 trouble = str(error)
                 click.echo(f"error: {trouble}", err=True)

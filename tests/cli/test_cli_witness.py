@@ -267,14 +267,25 @@ def test_nothing_is_sent_for_witnesses_that_no_root_can_pin(
 # -- the process
 
 
+def test_a_witness_whose_notes_folder_cannot_be_written_signs_and_serves_all_the_same(world: World) -> None:
+    (world.states / "file").write_bytes(b"")
+    process = Process(world, NAMES[0], "--out", str(world.states / "file" / "notes"))
+    try:
+        wait_until(lambda: process.height() == world.height(), "the witness signed the newest block")
+        newest = world.mine()
+        wait_until(lambda: process.height() == newest, "the witness went on")
+    finally:
+        process.kill()
+
+
 class Process:
     """A real `fwledger witness run`, which a test may kill."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *more: str) -> None:
         program = "from ledger_client.cli.main import main; main()"
         line = [
             sys.executable, "-c", program, "witness", "run", "--key", f"keys/{name}.pem", "--name", name,
-            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02",
+            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02", *more,
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(
