@@ -28,7 +28,7 @@ class ChangeWaitsError(RevertedError):
     """The public delay of the change is not over."""
 
     reason = "change must wait"
-    advice = "execute it when the delay is over"
+    advice = "`fwledger governance show` says from when it may be executed"
 
 
 class HighSignatureError(RevertedError):
@@ -56,14 +56,14 @@ class NotGatewayError(RevertedError):
     """The paying account is no gateway."""
 
     reason = "caller is no gateway"
-    advice = "governors name gateways"
+    advice = "governors name gateways: `fwledger governance propose member ADDRESS --role gateway`"
 
 
 class NotOperatorError(RevertedError):
     """The paying account is no operator."""
 
     reason = "caller is no operator"
-    advice = "governors name operators"
+    advice = "governors name operators: `fwledger governance propose member ADDRESS --role operator`"
 
 
 class NotProposedError(RevertedError):
@@ -147,7 +147,7 @@ class UnknownRoleError(RevertedError):
     """The role bits name no role."""
 
     reason = "unknown role"
-    advice = "use the roles of `fwledger` governance"
+    advice = "`fwledger governance propose member --help` lists the roles"
 
 
 class ZeroAddressError(RevertedError):

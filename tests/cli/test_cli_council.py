@@ -74,6 +74,7 @@ def test_one_governor_of_two_proposes_nothing(maker: Manufacturer) -> None:
 def test_an_operator_is_named_after_two_days_and_not_before(maker: Manufacturer, chain: RunningChain) -> None:
     err = maker.refused("operator", "approve", RELEASE, "--dev-account", "8", "--yes", code=1)
     assert "caller is no operator" in err
+    assert "hint: governors name operators: `fwledger governance propose member ADDRESS" in err
     change = proposed(maker, "operator", "member", OPERATOR.text, "--role", "operator")
     assert change["state"] == "waiting"
     assert change["approved_by"] == [account.text for account in GOVERNORS[:2]]
@@ -151,6 +152,8 @@ def test_an_approval_of_an_older_epoch_is_named_before_anything_is_sent(maker: M
     maker.run(*line, *flags, "--yes")
     err = maker.refused(*line, *flags, "--yes", code=1)
     assert "is for another act: expected epoch" in err
+    late = ["governance", "approve", names[0], "--out", "late.approval", "--dev-account", "4", "--yes"]
+    assert "NameSuccessor can no longer be proposed: expected epoch" in maker.refused(*late, code=2)
 
 
 @pytest.mark.parametrize(
