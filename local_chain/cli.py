@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from local_chain.opening import (
     DEFAULT_ROUND_JITTER,
     DEFAULT_VALIDATORS,
     Settings,
+    dump,
     open_follower,
     open_node,
     validators_json,
@@ -90,6 +92,8 @@ def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[...,
     help="Share of blocks that are sealed in a round above 0.",
 )
 @click.option("--gas-limit", type=click.IntRange(5_000_000, 2**40), help="Of a block.  [default: 30000000]")
+@click.option("--load-state", type=_FILE, help="Begin with the chain that --dump-state wrote there.")
+@click.option("--dump-state", type=_FILE, help="Write the chain, keys included, there when stopped.")
 @click.option("--block-time", type=click.FloatRange(0.05), help="Seal every so many seconds, not at once.")
 def up(
     host: str,
@@ -104,6 +108,8 @@ def up(
     seed: str | None,
     round_jitter: float,
     gas_limit: int | None,
+    load_state: Path | None,
+    dump_state: Path | None,
     block_time: float | None,
 ) -> None:
     """Start a chain and serve JSON-RPC until stopped."""
@@ -119,14 +125,15 @@ def up(
     loopback = server.is_loopback(host)
     try:
         listener = server.listen(host, port)
-        node = open_node(settings, state=state, unlocked=loopback)
+        node = open_node(settings, state=state, unlocked=loopback, load=load_state)
     except ChainError as error:
         _fail(error)
     worker = server.Worker()
     tasks: tuple[Callable[[], AsyncIterator[None]], ...] = ()
     if block_time is not None:
         tasks = (lambda: server.every(block_time, worker, node.seal_interval_block),)
-    app = server.application(node, worker, loopback=loopback, tasks=tasks)
+    at_end = None if dump_state is None else functools.partial(dump, node, dump_state)
+    app = server.application(node, worker, loopback=loopback, tasks=tasks, at_end=at_end)
     output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
     server.run(app, listener, ready=lambda: announce(node, listener, output))
 

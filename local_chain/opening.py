@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_FORK = Fork.PRAGUE
 DEFAULT_VALIDATORS = 4  # the least with which one may fail; what trust roots ask for
 DEFAULT_ROUND_JITTER = 0.05
+_DUMPED_KEYS = "validatorKeys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,29 @@ class Settings:
     instant: bool = True
 
 
-def open_node(settings: Settings, *, state: Path | None, unlocked: bool) -> Node:
+def dump(node: Node, path: Path) -> None:
+    """Write the whole chain, with its validators' keys, to a file for ``open_node(load=...)``."""
+    chain = node.chain
+    if chain.sealer is not None:
+        chain.store.set_meta(_DUMPED_KEYS, [key.hex() for key in chain.sealer.secret_keys])
+    try:
+        chain.store.copy_to(path)
+    finally:
+        chain.store.forget_meta(_DUMPED_KEYS)
+
+
+def open_node(settings: Settings, *, state: Path | None, unlocked: bool, load: Path | None = None) -> Node:
     """A sealing node over ``state``, or over memory; ``unlocked`` lets it sign for the development accounts.
+
+    ``load`` is a file that ``dump`` wrote, with which a new chain begins.
 
     Raises StateError when the state is in use, damaged, or of a chain other than the settings ask for.
     """
     store = Store(state)
     try:
-        keys = _keys(settings, state)
+        if load is not None:
+            store.copy_from(load)
+        keys = _keys(settings, state) if load is None else _loaded_keys(store, state)
         sealer = Sealer(keys, round_jitter=settings.round_jitter)
         kept = store.meta("genesis")
         genesis = _new_genesis(settings, sealer) if kept is None else genesis_from_json(kept)
@@ -154,6 +170,17 @@ def _keys(settings: Settings, state: Path | None) -> tuple[bytes, ...]:
     if not path.exists():
         write_keys(path, new_keys(count, seed=settings.seed))
     return read_keys(path)
+
+
+def _loaded_keys(store: Store, state: Path | None) -> tuple[bytes, ...]:
+    kept = store.meta(_DUMPED_KEYS)
+    if not isinstance(kept, list):
+        raise StateError("the loaded file holds no validators' keys: it was not written by --dump-state")
+    store.forget_meta(_DUMPED_KEYS)  # they are kept in their own file
+    keys = tuple(bytes.fromhex(key) for key in kept)
+    if state is not None:
+        write_keys(state / KEYS_NAME, keys)
+    return keys
 
 
 def _new_genesis(settings: Settings, sealer: Sealer) -> Genesis:

@@ -77,9 +77,16 @@ class Worker:
 
 
 def application(
-    node: Node, worker: Worker, *, loopback: bool, tasks: tuple[Callable[[], AsyncIterator[None]], ...] = ()
+    node: Node,
+    worker: Worker,
+    *,
+    loopback: bool,
+    tasks: tuple[Callable[[], AsyncIterator[None]], ...] = (),
+    at_end: Callable[[], None] | None = None,
 ) -> Starlette:
-    """The ASGI application. ``tasks`` are background loops that run while it serves."""
+    """The ASGI application. ``tasks`` are background loops that run while it serves, ``at_end`` is done
+    once it has stopped.
+    """
     node.on_waiting = lambda: worker.enqueue(node.seal_waiting)
     publish(node)
     sockets = Sockets(node, worker, privileged=loopback)
@@ -111,6 +118,8 @@ def application(
                 future.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             worker.close()
+            if at_end is not None:
+                _guarded(at_end)
             node.chain.store.close()
 
     routes = [Route("/", serve, methods=["POST"]), WebSocketRoute("/", serve_socket)]

@@ -11,7 +11,9 @@ import fcntl
 import json
 import os
 import sqlite3
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from local_chain.errors import StateError
@@ -20,7 +22,6 @@ from local_chain.sealing import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 STATE_VERSION = 1
 DATABASE_NAME = "chain.sqlite3"
@@ -116,6 +117,41 @@ class Store:
         if self._lock is not None:
             self._lock.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Write the whole chain to a file that only its owner can read, in the place of what is there."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+                copy = sqlite3.connect(file.name)
+                try:
+                    self._db.backup(copy)
+                finally:
+                    copy.close()
+            Path(file.name).replace(path)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"cannot write the chain to {path}: {error}") from error
+
+    def copy_from(self, path: Path) -> None:
+        """Take over the chain of such a file; StateError unless this store is new and that one whole."""
+        if self._head is not None or self.meta("genesis") is not None:
+            raise StateError("the state has a chain already", hint="load into a new --state, or into memory")
+        try:
+            source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            try:
+                if source.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                    raise StateError(f"{path}: the file is damaged")
+                version = source.execute("PRAGMA user_version").fetchone()[0]
+                if version != STATE_VERSION:
+                    text = f"{path}: not a chain of version {STATE_VERSION}: got version {version}"
+                    raise StateError(text)
+                source.backup(self._db)
+            finally:
+                source.close()
+            self._head = self._read_head()
+        except sqlite3.Error as error:
+            raise StateError(f"cannot read a chain from {path}: {error}") from error
+        if self._head is None:
+            raise StateError(f"{path}: the file holds no chain")
+
     @property
     def head(self) -> Block | None:
         """The newest block without its transactions, or None before the genesis block."""
@@ -129,6 +165,10 @@ class Store:
     def set_meta(self, name: str, value: object) -> None:
         """Keep ``value`` as JSON under ``name``."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+
+    def forget_meta(self, name: str) -> None:
+        """Keep nothing under ``name`` any longer."""
+        self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
 
     def commit_block(
         self, block: Block, transactions: Sequence[StoredTransaction], logs: Iterable[StoredLog]
