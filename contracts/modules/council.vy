@@ -58,10 +58,6 @@ event SuccessorProposed:
     ready_at: uint256
     approvers: uint256
 
-event ThresholdsSet:
-    publish: uint256
-    govern: uint256
-
 event SuccessorNamed:
     successor: indexed(address)
 
@@ -159,7 +155,6 @@ def execute_thresholds(publish: uint256, govern: uint256, epoch: uint256, deadli
     self._take(keccak256(abi_encode(_SET_THRESHOLDS_TYPE, publish, govern, epoch, deadline)))
     governance._set_thresholds(publish, govern)
     governance._next_era()
-    log ThresholdsSet(publish=publish, govern=govern)
 
 
 @external

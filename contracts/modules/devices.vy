@@ -135,6 +135,10 @@ def _followed(signer: address, sequence: uint256, previous: uint256) -> uint256:
     last: uint256 = word & U32
     if sequence <= last:
         refuse._no("fwledger: event is recorded already")
-    if sequence == unsafe_add(last, 1) and previous != word & HEAD:
+    if sequence == unsafe_add(last, 1):
+        if previous != word & HEAD:
+            refuse._no("fwledger: previous event differs")
+    elif previous & ~HEAD != 0:
+        # After a gap nobody knows the event before, but a link's low bits are always zero.
         refuse._no("fwledger: previous event differs")
     return word

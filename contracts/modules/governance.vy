@@ -20,10 +20,10 @@ GATEWAY: constant(uint256) = 16
 OPERATOR: constant(uint256) = 32
 ALL_ROLES: constant(uint256) = 63
 
-# A role word: the bits above, and in bits 8 to 15 the member's seat, which is how logs name an approver.
+# A role word: the bits above, and in bits 8 to 23 the member's seat, which is how logs name an approver.
 _ROLES: constant(uint256) = 2**8 - 1
 _SEAT_AT: constant(uint256) = 8
-# Who never approved anything needs no seat; a log's bitmap has 256.
+# Who never approves anything needs no seat; a log's bitmap has 256.
 _NO_SEAT: constant(uint256) = 2**16 - 1
 _MAX_SEATS: constant(uint256) = 256
 # An act carries at most so many approvals.
@@ -47,6 +47,10 @@ struct Approval:
     # A compact signature (EIP-2098): v - 27 is the top bit of s.
     r: uint256
     vs: uint256
+
+event ThresholdsSet:
+    publish: uint256
+    govern: uint256
 
 event MemberSet:
     member: indexed(address)
@@ -135,10 +139,10 @@ def _seat(account: address, roles: uint256):
     """
     word: uint256 = self.member[account]
     seat: uint256 = word >> _SEAT_AT
-    if word == 0:
+    if word == 0 and self.seats[0] != account:
         seat = _NO_SEAT
     rules: uint256 = self.rules
-    if seat == _NO_SEAT and roles & (PUBLISHER | GOVERNOR) != 0:
+    if seat == _NO_SEAT and roles & (PUBLISHER | GUARDIAN | GOVERNOR) != 0:
         seat = rules >> _SEATS_AT
         if seat == _MAX_SEATS:
             refuse._no("fwledger: seats used up")
@@ -195,6 +199,7 @@ def _set_thresholds(publish: uint256, govern: uint256):
     )
     self._enough(rules)
     self.rules = rules
+    log ThresholdsSet(publish=publish, govern=govern)
 
 
 @internal
@@ -227,9 +232,15 @@ def _govern_threshold() -> uint256:
 
 @internal
 @view
-def _guardian():
-    if self.member[msg.sender] & GUARDIAN == 0:
+def _guardian() -> uint256:
+    """
+    @notice Refuses who is no guardian.
+    @return The caller as a log names approvers: the bit of its seat.
+    """
+    word: uint256 = self.member[msg.sender]
+    if word & GUARDIAN == 0:
         refuse._no("fwledger: caller is no guardian")
+    return 1 << (word >> _SEAT_AT)
 
 
 @internal

@@ -33,10 +33,10 @@ def revoke(release: bytes32, reason: uint16):
     @param release SHA-256 of the manifest.
     @param reason The manufacturer's own code.
     """
-    governance._guardian()
+    by: uint256 = governance._guardian()
     if self.revoked[release] != 0:
         refuse._no("fwledger: release is revoked")
-    self._revoke(release, convert(reason, uint256), False, 0)
+    self._revoke(release, convert(reason, uint256), False, by)
 
 
 @external

@@ -83,19 +83,24 @@ def test_one_address_may_hold_several_roles_on_one_seat(world):
     both = address(world.publishers[0])
     receipt = world.deploy("FirmwareLedger", *bent(world, GUARDIANS, [both]))
     assert receipt.ok
-    sets = [world.ledger.log(raw).args for raw in receipt.logs]
+    sets = [log.args for log in map(world.ledger.log, receipt.logs) if log.name == "MemberSet"]
     mine = [entry for entry in sets if bytes.fromhex(entry["member"][2:]) == both]
     assert [entry["roles"] for entry in mine] == [1, 3]
     assert mine[0]["seat"] != 0xFFFF
     assert mine[0]["seat"] == mine[1]["seat"]
 
 
-def test_who_may_approve_has_a_seat_and_nobody_else_has_one(world):
-    for seat, key in enumerate([*world.governors, *world.publishers]):
+def test_the_first_thresholds_are_in_the_log_too(world):
+    receipt = world.deploy("FirmwareLedger", *world.ledger_args(b"\7" * 20))
+    (log,) = (log for log in map(world.ledger.log, receipt.logs) if log.name == "ThresholdsSet")
+    assert log.args == {"publish": world.publish_threshold, "govern": world.govern_threshold}
+
+
+def test_who_may_approve_or_stop_has_a_seat_and_nobody_else_has_one(world):
+    for seat, key in enumerate([*world.governors, *world.publishers, world.guardian]):
         assert bytes.fromhex(world.view(world.ledger, "seats", seat)[2:]) == address(key)
         assert world.view(world.ledger, "member", address(key)) >> 8 == seat
-    for key in (world.guardian, world.enroller):
-        assert world.view(world.ledger, "member", address(key)) >> 8 == 0xFFFF
+    assert world.view(world.ledger, "member", address(world.enroller)) >> 8 == 0xFFFF
 
 
 def test_an_approval_for_another_chain_has_another_digest(world):

@@ -154,6 +154,13 @@ def test_the_low_bits_of_previous_must_be_zero(world, device):
     refused(send(world, device, device.event(RELEASE, REJECTED, previous=bent)), "previous event differs")
 
 
+def test_the_low_bits_of_previous_must_be_zero_after_a_gap_too(world, device):
+    """Nobody can express such an event but its device: it would end the audit of everybody's."""
+    event = device.event(RELEASE, BASELINE, sequence=5, previous=ZERO[:-1] + b"\1")
+    refused(send(world, device, event), "previous event differs")
+    refused(send_queue(world, queue_args(device, [event])), "previous event differs")
+
+
 def test_an_event_moves_the_devices_word_and_says_so(world, device):
     event = device.event(OTHER, REJECTED, time=2**40 - 1)
     receipt = world.submit(event, device)

@@ -162,7 +162,7 @@ def test_a_newcomer_gets_roles_and_the_next_seat(world):
     assert roles(world, NEWCOMER) == PUBLISHER | ENROLLER
     assert counts(world) == (3, 4, 1, 2)
     (log,) = world.logs(receipt)
-    assert (log.name, log.args["roles"], log.args["seat"]) == ("MemberSet", PUBLISHER | ENROLLER, 6)
+    assert (log.name, log.args["roles"], log.args["seat"]) == ("MemberSet", PUBLISHER | ENROLLER, 7)
     keys = ascending([world.publishers[0], NEWCOMER])
     world.act("publish", world.publish_args(STABLE, RELEASE, sequence=1, keys=keys))
 
@@ -184,12 +184,22 @@ def test_a_member_who_comes_back_has_the_old_seat(world):
     assert world.view(world.ledger, "member", address(gone)) == before
 
 
+def test_the_very_first_member_has_the_old_seat_too(world):
+    """Its seat is 0, and without roles its word is that of nobody."""
+    gone = world.governors[0]
+    world.decide("SetMember", address(gone), 0)
+    _, executed = world.propose("SetMember", address(gone), GOVERNOR, keys=world.governors[1:])
+    world.machine.advance(DELAY_S)
+    (log,) = world.logs(world.act("execute_member", executed))
+    assert log.args["seat"] == 0
+
+
 def test_who_approves_nothing_takes_no_seat_until_it_does(world):
     world.decide("SetMember", address(NEWCOMER), OPERATOR)
     assert world.view(world.ledger, "member", address(NEWCOMER)) >> 8 == 0xFFFF
     world.decide("SetMember", address(NEWCOMER), OPERATOR | GOVERNOR)
-    assert world.view(world.ledger, "member", address(NEWCOMER)) >> 8 == 6
-    assert bytes.fromhex(world.view(world.ledger, "seats", 6)[2:]) == address(NEWCOMER)
+    assert world.view(world.ledger, "member", address(NEWCOMER)) >> 8 == 7
+    assert bytes.fromhex(world.view(world.ledger, "seats", 7)[2:]) == address(NEWCOMER)
 
 
 def test_publishers_are_never_fewer_than_their_threshold(world):

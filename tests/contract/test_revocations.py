@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger_protocol.ledger.contract_state import Revocation
-from tests.contract.actors import World, digest, refused
+from tests.contract.actors import World, address, digest, refused
 
 STABLE = digest("stable")
 RELEASE = digest("release")
@@ -24,10 +24,12 @@ def test_only_a_guardian_revokes_alone(world):
 def test_a_guardian_revokes_plainly(world):
     receipt = world.act("revoke", (RELEASE, 513), key=world.guardian)
     assert revocation(world) == Revocation(time=world.machine.time, reason=513, mandatory=False)
+    seat = world.view(world.ledger, "member", address(world.guardian)) >> 8
+    assert bytes.fromhex(world.view(world.ledger, "seats", seat)[2:]) == address(world.guardian)
     (log,) = world.logs(receipt)
     assert (log.name, log.args) == (
         "Revoked",
-        {"release": RELEASE, "reason": 513, "mandatory": False, "approvers": 0},
+        {"release": RELEASE, "reason": 513, "mandatory": False, "approvers": 1 << seat},
     )
 
 
