@@ -61,6 +61,9 @@ event SuccessorProposed:
 event SuccessorNamed:
     successor: indexed(address)
 
+event Executed:
+    id: indexed(bytes32)
+
 event Cancelled:
     id: indexed(bytes32)
     by: indexed(address)
@@ -113,6 +116,7 @@ def execute_member(account: address, roles: uint256, epoch: uint256, deadline: u
     bits: uint256 = roles
     self._take(self._member_id(account, bits, epoch, deadline))
     governance._seat(account, bits)
+    governance._log_member(account)
     governance._next_era()
 
 
@@ -258,6 +262,7 @@ def _pending(id: bytes32, time: uint256) -> uint256:
 @internal
 def _take(id: bytes32):
     """
-    @notice Marks a change as executed, if its delay is over.
+    @notice Marks a change as executed, if its delay is over. The log tells changes of the same content apart.
     """
     governance.queue[id] = self._pending(id, block.timestamp) | EXECUTED
+    log Executed(id=id)

@@ -30,7 +30,7 @@ _MAX_SEATS: constant(uint256) = 256
 _MAX_THRESHOLD: constant(uint256) = 16
 
 # Fields of the rules word, lowest bits first: thresholds and member counts u8 each, then govern_epoch u32, era u32 and
-# the number of seats ever given, u16.
+# the next free seat, u16.
 _PUBLISH_THRESHOLD_AT: constant(uint256) = 0
 _GOVERN_THRESHOLD_AT: constant(uint256) = 8
 _GOVERNORS_AT: constant(uint256) = 16
@@ -40,6 +40,10 @@ _ENROLLERS_AT: constant(uint256) = 40
 _EPOCH_AT: constant(uint256) = 48
 ERA_AT: constant(uint256) = 80
 _SEATS_AT: constant(uint256) = 112
+# Seat 0 stays empty: on it, who lost all roles would have the word of a stranger, and come back to a second seat.
+_FIRST_SEAT: constant(uint256) = 1
+# The constructor seats the members of three lists of 16.
+_FIRST_SEATED: constant(uint256) = 48
 U32: constant(uint256) = 2**32 - 1
 _BYTE: constant(uint256) = 2**8 - 1
 
@@ -87,6 +91,7 @@ def __init__(
     @param publish_threshold How many publishers must approve an act.
     @param govern_threshold How many governors must approve an act.
     """
+    self.rules = _FIRST_SEAT << _SEATS_AT
     for account: address in governors:
         self._join(account, GOVERNOR)
     for account: address in publishers:
@@ -95,6 +100,11 @@ def __init__(
         self._join(account, GUARDIAN)
     for account: address in enrollers:
         self._join(account, ENROLLER)
+    for seat: uint256 in range(_FIRST_SEAT, self.rules >> _SEATS_AT, bound=_FIRST_SEATED):
+        self._log_member(self.seats[seat])
+    for account: address in enrollers:
+        if self.member[account] >> _SEAT_AT == _NO_SEAT:
+            self._log_member(account)
     self._set_thresholds(publish_threshold, govern_threshold)
 
 
@@ -133,13 +143,19 @@ def _join(account: address, bit: uint256):
 
 
 @internal
+def _log_member(account: address):
+    word: uint256 = self.member[account]
+    log MemberSet(member=account, roles=word & _ROLES, seat=word >> _SEAT_AT)
+
+
+@internal
 def _seat(account: address, roles: uint256):
     """
-    @notice Sets an address's roles, counts the members anew, and gives who may approve a seat for good.
+    @notice Sets an address's roles, counts the members anew, and gives who may approve or stop a seat for good.
     """
     word: uint256 = self.member[account]
     seat: uint256 = word >> _SEAT_AT
-    if word == 0 and self.seats[0] != account:
+    if word == 0:
         seat = _NO_SEAT
     rules: uint256 = self.rules
     if seat == _NO_SEAT and roles & (PUBLISHER | GUARDIAN | GOVERNOR) != 0:
@@ -155,7 +171,6 @@ def _seat(account: address, roles: uint256):
     self._enough(rules)
     self.rules = rules
     self.member[account] = roles | seat << _SEAT_AT
-    log MemberSet(member=account, roles=roles, seat=seat)
 
 
 @internal

@@ -135,6 +135,7 @@ def execute_trust_root(
     id: bytes32 = keccak256(
         abi_encode(_ANNOUNCE_TRUST_ROOT_TYPE, digest, version, envelope, epoch, deadline)
     )
+    # No Executed log, for which the gas bar has no room: the queue's entry says which proposal this was.
     governance.queue[id] = council._pending(id, block.timestamp) | council.EXECUTED
     if version != unsafe_add(self.trust_root_version, 1):
         refuse._no("fwledger: trust root version is not the next")

@@ -20,7 +20,7 @@ NO_STATEMENT = "no statement"
 """What silence is called: a device that said nothing may run anything."""
 
 GUARDIAN_ALONE = "a guardian, alone"
-"""Who made a revocation that nobody approved: only a guardian may, and the log does not say which."""
+"""Who made a revocation that names nobody, in a ledger that does not seat its guardians: only they may."""
 
 
 class Names(Protocol):
@@ -73,7 +73,7 @@ def rows(
     seats: dict[int, bytes] = {}
     for statement in history.statements:
         if isinstance(statement, Act) and statement.name == "MemberSet":
-            seats[statement.fields["seat"]] = statement.fields["member"]  # from now on: seats are reused
+            seats[statement.fields["seat"]] = statement.fields["member"]  # from now on
         if _about_device(statement, device) and _about_release(statement, release):
             found.append(_row(statement, names, seats))
     return tuple(found)
@@ -162,6 +162,7 @@ _ACT_VERBS = {
     "SuccessorProposed": "successor proposed",
     "SuccessorNamed": "successor named",
     "TrustRootProposed": "trust root proposed",
+    "Executed": "executed",
     "Cancelled": "cancelled",
 }
 # Fields that say who acted, where a log names somebody.

@@ -475,9 +475,9 @@ class World:
         receipt = self.act("propose_" + PROPOSALS[act], proposed)
         return self.logs(receipt)[0].args["id"], executed
 
-    def decide(self, act: str, *fields: Any) -> Receipt:
+    def decide(self, act: str, *fields: Any, **options: Any) -> Receipt:
         """Propose a governors' act, wait, and execute it."""
-        _, executed = self.propose(act, *fields)
+        _, executed = self.propose(act, *fields, **options)
         self.machine.advance(DELAY_S)
         return self.act("execute_" + PROPOSALS[act], executed)
 

@@ -85,9 +85,21 @@ def test_one_address_may_hold_several_roles_on_one_seat(world):
     assert receipt.ok
     sets = [log.args for log in map(world.ledger.log, receipt.logs) if log.name == "MemberSet"]
     mine = [entry for entry in sets if bytes.fromhex(entry["member"][2:]) == both]
-    assert [entry["roles"] for entry in mine] == [1, 3]
-    assert mine[0]["seat"] != 0xFFFF
-    assert mine[0]["seat"] == mine[1]["seat"]
+    assert [(entry["roles"], entry["seat"]) for entry in mine] == [(3, 4)]
+
+
+def test_the_log_of_a_deployment_names_each_member_once_with_all_roles(world):
+    """A publisher who enrols too is told once, with both roles; who only enrols comes last, without a seat."""
+    both = address(world.publishers[0])
+    receipt = world.deploy("FirmwareLedger", *bent(world, ENROLLERS, [both, address(world.enroller)]))
+    assert receipt.ok
+    sets = [log.args for log in map(world.ledger.log, receipt.logs) if log.name == "MemberSet"]
+    members = [*world.governors, *world.publishers, world.guardian, world.enroller]
+    roles = [4, 4, 4, 9, 1, 1, 2, 8]
+    assert [(bytes.fromhex(e["member"][2:]), e["roles"], e["seat"]) for e in sets] == [
+        (address(key), bits, seat)
+        for key, bits, seat in zip(members, roles, [*range(1, 8), 0xFFFF], strict=True)
+    ]
 
 
 def test_the_first_thresholds_are_in_the_log_too(world):
@@ -97,7 +109,7 @@ def test_the_first_thresholds_are_in_the_log_too(world):
 
 
 def test_who_may_approve_or_stop_has_a_seat_and_nobody_else_has_one(world):
-    for seat, key in enumerate([*world.governors, *world.publishers, world.guardian]):
+    for seat, key in enumerate([*world.governors, *world.publishers, world.guardian], 1):
         assert bytes.fromhex(world.view(world.ledger, "seats", seat)[2:]) == address(key)
         assert world.view(world.ledger, "member", address(key)) >> 8 == seat
     assert world.view(world.ledger, "member", address(world.enroller)) >> 8 == 0xFFFF

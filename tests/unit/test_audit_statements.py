@@ -198,7 +198,7 @@ def test_statements_are_json_with_labelled_times():
 
 
 def test_who_approved_is_who_sat_there_then():
-    """Seats are reused: an approval belongs to the member of its day. A plain revocation is a guardian's."""
+    """An approval belongs to the member of its day. A revocation that names nobody is a guardian's."""
 
     def member(letter: str) -> Log:
         return log("FirmwareLedger", "MemberSet", member="0x" + letter * 40, roles=1, seat=0)
