@@ -184,8 +184,9 @@ def test_a_proof_of_the_real_contracts_at_100_channels_whatever_the_fleet(bench)
         assert max(sizes[-1]) < MOST_PROOF_BYTES
         assert statistics.median(times_ms) < MOST_CPU_MS
     few, many = sizes
-    # The account trie and the header's numbers may differ by a few bytes; a fleet in the proof's path would add kilobytes.
-    assert max(abs(a - b) for a, b in zip(few, many, strict=True)) < 64
+    # A validator that seals its first block meanwhile is a new account: 33 bytes in a branch of the account trie, or
+    # two. A fleet in the proof's path would add kilobytes.
+    assert max(abs(a - b) for a, b in zip(few, many, strict=True)) < 256
 
 
 def test_a_history_of_100_channels_and_2000_devices_is_closed_by_as_many_proofs_as_it_takes(bench):
