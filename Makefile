@@ -31,7 +31,8 @@ format: setup ## let ruff format the tree
 	@$(BIN)/ruff format .
 
 bench: setup ## run the benchmarks that show the bars
-	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	@for bench in benchmarks/*.py; do \
+	  echo "== $$bench"; $(BIN)/python -m "benchmarks.$$(basename "$$bench" .py)" || exit 1; done
 
 gas: setup ## print the gas of every act, measured on the embedded EVM
 	@$(BIN)/python -m pytest -q -s tests/contract/test_gas.py
