@@ -35,7 +35,7 @@ bench: setup ## run the benchmarks that show the bars
 	  echo "== $$bench"; $(BIN)/python -m "benchmarks.$$(basename "$$bench" .py)" || exit 1; done
 
 gas: setup ## print the gas of every act, measured on the embedded EVM
-	@$(BIN)/python -m pytest -q -s tests/contract/test_gas.py
+	@$(BIN)/python -m tests.support.gas
 
 lock: setup ## resolve the lock file anew, hashes included (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --all-extras \
