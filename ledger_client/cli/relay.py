@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from ledger_client.cli.app import PATH, App, command
-from ledger_client.config_file import replace_file
 from ledger_client.errors import DeclinedError
 
 if TYPE_CHECKING:
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
 
     from ledger_client.network import Call, Receipt
 
-# An open connection without a request (seconds), and requests at once: each may hold a body of 17 MiB.
-_IDLE_S = 30
+# Requests at once: each may hold a body of 17 MiB.
 _MAX_REQUESTS = 32
 
 
@@ -42,15 +39,12 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
 
     Starting it with --yes is the agreement to pay for every receipt that holds.
     """
-    import uvicorn
-
-    from ledger_client.content.node.protocol import PunctualProtocol
     from ledger_client.journal import Journal
     from ledger_client.ledger import Ledger
     from ledger_client.network import connect
     from ledger_client.relay.app import build_app
     from ledger_client.relay.service import Relay
-    from ledger_client.relay.sockets import listening_socket
+    from ledger_client.serving import listening_socket, serve, url_of
     from ledger_client.transactions import prepare, send
 
     if not app.yes:
@@ -75,25 +69,12 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
         from_block=app.config.chain.from_block,
     )
     bound = listening_socket(listen or app.config.relay.listen)
-    host, port = bound.getsockname()[:2]
-    ready = {"schema": "fwledger/relay-ready/1", "url": f"http://{host}:{port}", "account": app.account.text}
-    config = uvicorn.Config(
+    ready = {"schema": "fwledger/relay-ready/1", "url": url_of(bound), "account": app.account.text}
+    serve(
         build_app(service),
-        http=PunctualProtocol,
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_IDLE_S,
-        limit_concurrency=_MAX_REQUESTS,
+        bound,
+        max_requests=_MAX_REQUESTS,
+        ready=ready,
+        ready_file=ready_file,
+        say=click.echo,
     )
-
-    class _Server(uvicorn.Server):
-        async def startup(self, sockets: object = None) -> None:
-            await super().startup(sockets)  # type: ignore[arg-type]
-            if ready_file is not None:
-                replace_file(ready_file, json.dumps(ready).encode() + b"\n")
-            click.echo(json.dumps(ready))
-
-    _Server(config).run(sockets=[bound])

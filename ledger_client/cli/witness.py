@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
     from ledger_client.witness.service import Witness
 
-# An open connection without a request (seconds), and requests at once.
-_IDLE_S = 30
-_MAX_REQUESTS = 64
+_MAX_REQUESTS = 64  # at once
+_STOP_S = 30  # for the round that the watcher is in
 
 
 @click.group()
@@ -83,10 +81,7 @@ def run(
 
     Use a node of your own: a witness who asks another witness's node adds nothing.
     """
-    import uvicorn
-
-    from ledger_client.content.node.protocol import PunctualProtocol
-    from ledger_client.relay.sockets import listening_socket
+    from ledger_client.serving import listening_socket, serve, url_of
     from ledger_client.witness.app import build_app
     from ledger_client.witness.service import Witness, open_store
     from ledger_protocol.ledger.witness_note import witness_key
@@ -97,39 +92,26 @@ def run(
         raise UsageError("chain of the node", expected=root.ledger.chain_id, got=app.network.chain_id)
     made = Witness(app.network, root, key, name, store, now_s=lambda: int(time.time()), out=out)
     bound = listening_socket(listen)
-    host, port = bound.getsockname()[:2]
     ready = {
         "schema": "fwledger/witness-ready/1",
-        "url": f"http://{host}:{port}",
+        "url": url_of(bound),
         "vkey": witness_key(key, name).vkey,
     }
-    config = uvicorn.Config(
-        build_app(store),
-        http=PunctualProtocol,
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_IDLE_S,
-        limit_concurrency=_MAX_REQUESTS,
-    )
-
-    class _Server(uvicorn.Server):
-        async def startup(self, sockets: object = None) -> None:
-            await super().startup(sockets)  # type: ignore[arg-type]
-            if ready_file is not None:
-                replace_file(ready_file, json.dumps(ready).encode() + b"\n")
-            click.echo(json.dumps(ready))
-
     stop = threading.Event()
     worker = threading.Thread(target=_watch, args=(app, made, interval_s, stop), daemon=True)
     worker.start()
     try:
-        _Server(config).run(sockets=[bound])
+        serve(
+            build_app(store),
+            bound,
+            max_requests=_MAX_REQUESTS,
+            ready=ready,
+            ready_file=ready_file,
+            say=click.echo,
+        )
     finally:
         stop.set()
-        worker.join(timeout=_IDLE_S)
+        worker.join(timeout=_STOP_S)
 
 
 @witness.command("collect")
