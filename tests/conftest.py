@@ -10,8 +10,16 @@ from tests.support.ipfs import embedded_node, ipfs_node, kubo_node  # noqa: F401
 if TYPE_CHECKING:
     import pytest
 
-# name in @pytest.mark.engines(name): variable with the path of its binary (loop: losetup, as root)
-ENGINES = {"kubo": "FWLEDGER_KUBO", "loop": "FWLEDGER_LOOP"}
+# name in @pytest.mark.engines(name): variable with the path of its binary (loop: losetup, as root; javascript: the
+# node_modules folder with viem and ethers)
+ENGINES = {
+    "kubo": "FWLEDGER_KUBO",
+    "geth": "FWLEDGER_GETH",
+    "anvil": "FWLEDGER_ANVIL",
+    "cast": "FWLEDGER_CAST",
+    "javascript": "FWLEDGER_JAVASCRIPT",
+    "loop": "FWLEDGER_LOOP",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
