@@ -5,32 +5,24 @@ carrier (protocol.md §7).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.errors import MalformedError, MismatchError
-from ledger_protocol.fields import Fields, octets
-from ledger_protocol.limits import MAX_REPORT_BYTES, MAX_TIME_S, MAX_U32, MAX_U64
+from ledger_protocol.fields import Fields
+from ledger_protocol.limits import MAX_REPORT_BYTES, MAX_U64
 from ledger_protocol.report import document
 from ledger_protocol.report.device_key import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, address_of
 from ledger_protocol.report.event import (
-    EventKind,
     SignedEvent,
-    UpdateEvent,
     event_digest,
     verify_event_signature,
     verify_follows,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ledger_protocol.content.dag_cbor import Value
+from ledger_protocol.report.event_fields import EVENT_FIELDS, event_values, read_event
 
 SCHEMA = "fwledger/receipts/1"
 MAX_ITEMS = 1_024  # a year of daily attempts without a network, three events each
 MAX_RECEIPTS_BYTES = 17 * 2**20  # that many items with a full report each
-_EVENT_FIELDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ class Receipts:
                 "public_key": self.public_key,
                 "items": [
                     {
-                        "event": _event_list(item.signed.event),
+                        "event": event_values(item.signed.event),
                         "signature": item.signed.signature,
                         "report": item.report,
                     }
@@ -117,32 +109,10 @@ class Receipts:
 
 
 def _item(fields: Fields) -> ReceiptItem:
-    event = _event(fields.items("event", min_count=_EVENT_FIELDS, max_count=_EVENT_FIELDS))
+    event = read_event(fields.items("event", max_count=EVENT_FIELDS))
     signature = fields.octets("signature", size=SIGNATURE_BYTES)
     report = fields.take("report")
     if report is not None and (not isinstance(report, bytes) or len(report) > MAX_REPORT_BYTES):
         raise MalformedError("receipts: report", expected=f"at most {MAX_REPORT_BYTES} bytes, or null")
     fields.end()
     return ReceiptItem(SignedEvent(event, signature), report)
-
-
-def _event_list(event: UpdateEvent) -> Sequence[dag_cbor.Encodable]:
-    return [event.release, event.sequence, int(event.kind), event.time, event.detail, event.previous]
-
-
-def _event(items: Sequence[Value]) -> UpdateEvent:
-    release, sequence, kind, time, detail, previous = items
-    return UpdateEvent(
-        release=octets(release, size=32, where="event.release"),
-        sequence=_integer(sequence, MAX_U32, "event.sequence"),
-        kind=EventKind(_integer(kind, max(EventKind), "event.kind", low=1)),
-        time=_integer(time, MAX_TIME_S, "event.time"),
-        detail=octets(detail, size=32, where="event.detail"),
-        previous=octets(previous, size=32, where="event.previous"),
-    )
-
-
-def _integer(value: Value, high: int, where: str, *, low: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise MalformedError(where, expected=f"integer {low} to {high}")
-    return value
