@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from device_verifier.errors import DeviceError, SourceUnreachable
-from device_verifier.sources import Abandonable, LedgerSource
+from device_verifier.sources import Abandonable
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["GRACE_S", "ask_all"]
@@ -16,12 +16,23 @@ GRACE_S: Final = 10.0
 # Sources are configured by hand; more than this at once is a mistake, and a thread each.
 MAX_AT_ONCE: Final = 16
 
+
+class Named(Protocol):
+    """Whoever can be asked and told of."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+
+S = TypeVar("S", bound=Named)
 T = TypeVar("T")
 
 
 def ask_all(
-    sources: Sequence[LedgerSource], ask: Callable[[LedgerSource], T], *, grace_s: float = GRACE_S
-) -> list[tuple[LedgerSource, T | DeviceError]]:
+    sources: Sequence[S], ask: Callable[[S], T], *, grace_s: float = GRACE_S
+) -> list[tuple[S, T | DeviceError]]:
     """Return what each source answered, or why it did not, in the order of `sources`.
 
     When one has answered, the others get `grace_s` more seconds; those still silent then are broken off.
@@ -33,7 +44,7 @@ def ask_all(
     try:
         futures = [executor.submit(ask, source) for source in sources]
         _wait_for_enough(futures, grace_s)
-        answers: list[tuple[LedgerSource, T | DeviceError]] = []
+        answers: list[tuple[S, T | DeviceError]] = []
         for source, future in zip(sources, futures, strict=True):
             outcome = _outcome(source, future)
             answers.append((source, outcome))
@@ -57,7 +68,7 @@ def _wait_for_enough(futures: Sequence[Future[T]], grace_s: float) -> None:
             until = monotonic() + grace_s
 
 
-def _outcome(source: LedgerSource, future: Future[T]) -> T | DeviceError:
+def _outcome(source: Named, future: Future[T]) -> T | DeviceError:
     if not future.done():
         return SourceUnreachable(
             f"{source.name} is slower than the others",

@@ -19,6 +19,7 @@ from device_verifier.sources.bundle import Bundle
 from device_verifier.sources.gateway import GatewayBlocks
 from device_verifier.sources.relay import RelayLedger
 from device_verifier.sources.rpc import RpcLedger
+from device_verifier.sources.witnesses import WitnessNotes
 from device_verifier.store import Store
 from device_verifier.updater import STATE_NAME, Sources
 from ledger_protocol.errors import ProtocolError
@@ -78,7 +79,11 @@ def simulated_bootloader(config: DeviceConfig, steps: DurableSteps) -> Simulated
 def network_sources(config: DeviceConfig) -> Sources:
     """Return the configured RPC nodes, relay and gateways; UsageError if there is nobody to ask."""
     blocks = [GatewayBlocks(url) for url in config.gateway_urls]
-    nodes = [RpcLedger(url, blocks=blocks) for url in config.rpc_urls]
+    # Each node asks the witnesses over connections of its own, so that one can be broken off alone.
+    nodes = [
+        RpcLedger(url, blocks=blocks, witnesses=[WitnessNotes(at) for at in config.witness_urls])
+        for url in config.rpc_urls
+    ]
     # A relay that takes receipts serves proof files too: one more witness of what is newest.
     relays = [] if config.relay_url is None else [RelayLedger(config.relay_url)]
     if not nodes and not relays:

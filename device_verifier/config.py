@@ -15,6 +15,7 @@ from device_verifier.config_reader import Table, bad_config
 from device_verifier.facts import InstallMode, Window
 from device_verifier.health import HealthCheck
 from device_verifier.slots.layout import SlotLayout
+from ledger_protocol.limits import MAX_WITNESSES
 
 __all__ = [
     "DEFAULT_CONFIG_PATH",
@@ -31,6 +32,8 @@ DEFAULT_CONFIG_PATH: Final = Path("/etc/fwledger/device.toml")
 MAX_CONFIG_BYTES: Final = 256 * 1024
 # More sources than this only make a failing check slow.
 MAX_SOURCES: Final = 16
+# As many as a trust root can pin.
+MAX_WITNESS_URLS: Final = MAX_WITNESSES
 # No board has more slot classes, windows or health checks than this.
 MAX_SLOT_CLASSES: Final = 64
 MAX_WINDOWS: Final = 32
@@ -99,6 +102,8 @@ class DeviceConfig:
     factory_manifest: Path | None
     """The manifest block of the release that the factory wrote, if it left one."""
     rpc_urls: tuple[str, ...]
+    witness_urls: tuple[str, ...]
+    """Who serves witness notes, for nodes whose chain has no seals or whose trust root wants both."""
     gateway_urls: tuple[str, ...]
     relay_url: str | None
     slots: SlotLayout
@@ -152,8 +157,9 @@ def parse_config(data: bytes, *, base: Path, name: str = "device.toml") -> Devic
         device_key=top.path("device_key", state_dir / "device.key"),
         hooks_dir=top.path_or_none("hooks_dir"),
         factory_manifest=top.path_or_none("factory_manifest"),
-        rpc_urls=_urls(top, "rpc"),
-        gateway_urls=_urls(top, "gateway"),
+        rpc_urls=_urls(top, "rpc", MAX_SOURCES),
+        witness_urls=_urls(top, "witness", MAX_WITNESS_URLS),
+        gateway_urls=_urls(top, "gateway", MAX_SOURCES),
         relay_url=top.url_or_none("relay"),
         slots=_slots(top),
         bootloader=_bootloader(top.table("bootloader")),
@@ -165,9 +171,9 @@ def parse_config(data: bytes, *, base: Path, name: str = "device.toml") -> Devic
     return config
 
 
-def _urls(top: Table, name: str) -> tuple[str, ...]:
+def _urls(top: Table, name: str, most: int) -> tuple[str, ...]:
     urls = []
-    for entry in top.tables(name, MAX_SOURCES):
+    for entry in top.tables(name, most):
         urls.append(entry.url("url"))
         entry.end()
     return tuple(urls)

@@ -132,6 +132,7 @@ def learn(
         operator=root.operator,
         also_revoked=also_revoked,
         device=facts.address if with_device or (facts.channel is None and facts.group is None) else None,
+        headers=root.headers,
     )
     best: Learned | None = None
     hints: list[tuple[bytes, ...]] = []

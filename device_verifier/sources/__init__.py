@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from device_verifier.errors import SourceUnreachable
 from ledger_protocol.content.cid import Cid
 from ledger_protocol.release.manifest import channel_id
-from ledger_protocol.release.trust_root import LedgerRef
+from ledger_protocol.release.trust_root import HeaderTrust, LedgerRef
 
 __all__ = ["Abandonable", "BlockMissing", "BlockSource", "LedgerSource", "StateQuery"]
 
@@ -24,7 +24,8 @@ class StateQuery:
     What it follows is `channel` (a name), or `group` (a number), or, when both are None, the group that the
     journal's word of `device` names; `installed` the id of the running release, or None; `also_revoked`
     further releases whose revocation word is wanted (a stepping stone, `min_from.via`); `device` the address
-    (20 bytes) whose journal word is wanted, or None.
+    (20 bytes) whose journal word is wanted, or None. `headers` says who has to vouch for the block, to
+    sources that can choose one; what they choose is verified all the same.
     """
 
     channel: str | None = None
@@ -33,6 +34,7 @@ class StateQuery:
     operator: bytes | None = None
     also_revoked: tuple[bytes, ...] = ()
     device: bytes | None = None
+    headers: HeaderTrust | None = None
 
     def __post_init__(self) -> None:
         if self.channel is not None and self.group is not None:

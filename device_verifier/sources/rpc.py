@@ -6,22 +6,24 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from device_verifier.errors import DeviceError, SourceUnreachable
 from device_verifier.sources import Abandonable, BlockSource, StateQuery
 from device_verifier.sources.http import OPERATION_S, HttpClient, HttpLimits, printable
+from device_verifier.sources.witnesses import WitnessNotes, collect_note
 from device_verifier.strict_json import parse_json
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import contract_state as state
-from ledger_protocol.ledger import rlp
+from ledger_protocol.ledger import qbft, rlp
 from ledger_protocol.ledger.contract_state import DeviceWord
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.proof import MAX_ENVELOPES, proof_from_rpc
 from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
-from ledger_protocol.release.trust_root import LedgerRef
+from ledger_protocol.release.trust_root import HeaderTrust, LedgerRef, QbftTrust
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["PUBLISHED_TOPIC", "TRUST_ROOT_SET_TOPIC", "RpcLedger"]
@@ -71,13 +73,21 @@ class RpcLedger:
     """A `LedgerSource` over one JSON-RPC URL.
 
     `blocks` are where signed trust roots are fetched from: the ledger's log names them by digest only.
+    `witnesses` are asked for notes where the trust root pins witnesses: the proof is then of the block that
+    they vouch for, which the node must still have the state of.
     """
 
     def __init__(
-        self, url: str, *, blocks: Sequence[BlockSource] = (), limits: HttpLimits | None = None
+        self,
+        url: str,
+        *,
+        blocks: Sequence[BlockSource] = (),
+        witnesses: Sequence[WitnessNotes] = (),
+        limits: HttpLimits | None = None,
     ) -> None:
         self._http = HttpClient(url, limits=limits)
         self._blocks = tuple(blocks)
+        self._witnesses = tuple(witnesses)
         self._ids = itertools.count(1)
 
     @property
@@ -93,7 +103,7 @@ class RpcLedger:
             newest = self._newest_version(ledger)
             if newest is not None and newest <= after_version:
                 return []
-            _, latest = self._newest()
+            _, latest = self._header("latest")
             found: dict[int, Cid] = {}
             for log in self._logs(ledger, [TRUST_ROOT_SET_TOPIC.hex()], latest):
                 version = _topic_number(log, 1)
@@ -110,22 +120,50 @@ class RpcLedger:
         return signed
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
-        """Return a proof of the query's words at the node's newest block."""
+        """Return a proof of the query's words at the newest block that is vouched for as `query.headers`
+        wants it.
+
+        Without witnesses, or for a root that pins none, that is the node's newest block.
+        """
         with self._http.operation(OPERATION_S):
-            raw_header, number = self._newest()
+            block = self._vouched_block(query.headers)
             try:
-                answers, head = self._answers(query, ledger, hex(number))
-                hints = () if head is None else self._envelope_hints(query, ledger, head, number)
-                return proof_from_rpc(raw_header, *answers, envelopes=hints).encode()
+                answers, head = self._answers(query, ledger, hex(block.number))
+                hints = () if head is None else self._envelope_hints(query, ledger, head, block.number)
+                return proof_from_rpc(block.raw_header, *answers, note=block.note, envelopes=hints).encode()
             except ProtocolError as error:
                 raise self._confused(str(error)) from error
 
     def abandon(self) -> None:
-        """Break off the requests in flight, those for blocks of trust roots included."""
+        """Break off the requests in flight, those to witnesses and for blocks of trust roots included."""
         self._http.abandon()
-        for source in self._blocks:
+        for source in (*self._blocks, *self._witnesses):
             if isinstance(source, Abandonable):
                 source.abandon()
+
+    def _vouched_block(self, headers: HeaderTrust | None) -> "_Block":
+        """Choose the block to prove: the newest that has what the trust root wants of it.
+
+        Where either path is enough, that is the node's newest if its seals hold, with the note if it is of
+        the same block; else the one that the witnesses note.
+        """
+        trust = None if headers is None else headers.witnesses
+        if headers is None or trust is None or not self._witnesses:
+            return _Block(*self._header("latest"), None)
+        if headers.qbft is None or headers.require == "all":
+            joined = collect_note(self._witnesses, trust)
+            number = joined.verified.checkpoint.number
+            raw = None if headers.qbft is None else self._header(hex(number))[0]
+            return _Block(raw, number, joined.note)
+        raw, number = self._header("latest")
+        try:
+            joined = collect_note(self._witnesses, trust)
+        except DeviceError:
+            return _Block(raw, number, None)
+        noted = joined.verified.checkpoint.number
+        if noted == number:
+            return _Block(raw, number, joined.note)
+        return _Block(raw, number, None) if _sealed(raw, headers.qbft) else _Block(None, noted, joined.note)
 
     def _newest_version(self, ledger: LedgerRef) -> int | None:
         """Return the version that the node says the ledger names: a hint that saves a search of its logs.
@@ -224,12 +262,14 @@ class RpcLedger:
             if index == 0:
                 return
 
-    def _newest(self) -> tuple[bytes, int]:
-        """Return the newest sealed header's RLP and number; from JSON where there is no debug API."""
+    def _header(self, at: str) -> tuple[bytes, int]:
+        """Return the RLP and number of the header at "latest" or a height in hex; from JSON where there is no
+        debug API.
+        """
         try:
-            raw = self._bytes(self._call("debug_getRawHeader", ["latest"]))
+            raw = self._bytes(self._call("debug_getRawHeader", [at]))
         except SourceUnreachable:
-            raw = self._header_of(self._object(self._call("eth_getBlockByNumber", ["latest", False])))
+            raw = self._header_of(self._object(self._call("eth_getBlockByNumber", [at, False])))
         try:
             return raw, parse_header(raw).number
         except ProtocolError as error:
@@ -292,8 +332,26 @@ class RpcLedger:
             reason=Reason.SOURCE_UNREACHABLE,
             expected="a JSON-RPC result",
             got=text,
-            hint="check the URL, and that the node keeps the state of its newest block",
+            hint="check the URL, and that the node keeps the state of its newest blocks",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The block that a proof is made of. The header is left out where a note alone vouches for it."""
+
+    raw_header: bytes | None
+    number: int
+    note: bytes | None
+
+
+def _sealed(raw_header: bytes, trust: QbftTrust) -> bool:
+    """Say whether the seals hold: only to choose what to send, for the verifier asks again."""
+    try:
+        qbft.verify_seals(raw_header, trust)
+    except ProtocolError:
+        return False
+    return True
 
 
 def _hex_number(value: object) -> int | None:

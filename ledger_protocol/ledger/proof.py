@@ -131,10 +131,13 @@ def prove_word(storage_root: bytes, nodes: NodeSet, key: bytes) -> int:
 
 
 def proof_from_rpc(
-    raw_header: bytes, *answers: Mapping[str, object], envelopes: Iterable[bytes] = ()
+    raw_header: bytes | None,
+    *answers: Mapping[str, object],
+    note: bytes | None = None,
+    envelopes: Iterable[bytes] = (),
 ) -> LedgerProof:
-    """Make a proof of a header and `eth_getProof` answers at its block, as JSON gives them; each node is
-    kept once.
+    """Make a proof of a header or a note, or both, and `eth_getProof` answers at that block, as JSON gives
+    them; each node is kept once.
 
     Raises MalformedError where an answer is not of the shape that the call has.
     """
@@ -149,7 +152,7 @@ def proof_from_rpc(
             if not isinstance(texts, list):
                 raise MalformedError("eth_getProof: nodes", expected="a list")
             nodes.update(dict.fromkeys(map(_hex_bytes, texts)))
-    return LedgerProof(header=raw_header, nodes=tuple(nodes), envelopes=tuple(envelopes))
+    return LedgerProof(header=raw_header, note=note, nodes=tuple(nodes), envelopes=tuple(envelopes))
 
 
 def read_source(fields: Fields) -> tuple[bytes | None, bytes | None]:

@@ -299,7 +299,7 @@ def test_a_header_of_every_fork_is_put_together_as_it_was(extra):
             ).encode(),
         )
     ) as url:
-        assert RpcLedger(url)._newest() == (rlp.encode(fields), 100)
+        assert RpcLedger(url)._header("latest") == (rlp.encode(fields), 100)
 
 
 def test_logs_are_asked_for_in_windows_where_the_node_refuses_a_wide_range(scene):

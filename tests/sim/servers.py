@@ -12,7 +12,7 @@ from device_verifier.sources.rpc import PUBLISHED_TOPIC, TRUST_ROOT_SET_TOPIC
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.release.trust_root import SignedTrustRoot
-from tests.sim.repository import Repository
+from tests.sim.repository import Block, Repository
 
 _JSON_NAMES = {
     "parentHash": 0, "sha3Uncles": 1, "miner": 2, "stateRoot": 3, "transactionsRoot": 4, "receiptsRoot": 5,
@@ -148,6 +148,7 @@ class Node:
         self.max_log_range: int | None = None
         self.mangle: Callable[[str, object], object] = lambda _method, result: result
         self.calls: list[str] = []
+        self.pruned: set[str] = set()
 
     def __call__(self, _method: str, _path: str, body: bytes) -> tuple[int, bytes]:
         request = json.loads(body)
@@ -162,11 +163,15 @@ class Node:
             answer["error"] = {"code": -32601, "message": str(error)}
         return 200, json.dumps(answer).encode()
 
-    def _debug_getRawHeader(self, _at: str) -> str:
-        return "0x" + self.repository.chain[-1].raw_header.hex()
+    def _block(self, at: str) -> Block:
+        chain = self.repository.chain
+        return chain[-1] if at == "latest" else next(b for b in chain if b.number == int(at, 16))
 
-    def _eth_getBlockByNumber(self, _at: str, _full: bool) -> dict[str, str]:
-        fields = parse_header(self.repository.chain[-1].raw_header).fields
+    def _debug_getRawHeader(self, at: str) -> str:
+        return "0x" + self._block(at).raw_header.hex()
+
+    def _eth_getBlockByNumber(self, at: str, _full: bool) -> dict[str, str]:
+        fields = parse_header(self._block(at).raw_header).fields
         block = {"hash": "0x" + "00" * 32, "totalDifficulty": "0x0"}
         for name, place in _JSON_NAMES.items():
             if place < len(fields):
@@ -180,8 +185,11 @@ class Node:
         )  # only ever the roots' version
 
     def _eth_getProof(self, address: str, keys: list[str], at: str) -> dict[str, object]:
-        block = next(b for b in self.repository.chain if b.number == int(at, 16))
-        return block.state.get_proof(bytes.fromhex(address[2:]), [bytes.fromhex(key[2:]) for key in keys])
+        if at in self.pruned:
+            raise ValueError("missing trie node")
+        return self._block(at).state.get_proof(
+            bytes.fromhex(address[2:]), [bytes.fromhex(key[2:]) for key in keys]
+        )
 
     def _eth_getLogs(self, asked: dict[str, object]) -> list[dict[str, object]]:
         first, last = int(str(asked["fromBlock"]), 16), int(str(asked["toBlock"]), 16)
@@ -204,6 +212,20 @@ class Node:
         for at, channel, release, envelope in repository.publications:
             data = bytes(32) + envelope.digest + (96).to_bytes(32, "big") + bytes(32)
             yield at, _log(data, PUBLISHED_TOPIC, channel, release)
+
+
+class Witness:
+    """What `fwledger witness run` serves: its notes by height, the newest of them first."""
+
+    def __init__(self, notes: dict[int, bytes]) -> None:
+        self.notes = notes
+        self.paths: list[str] = []
+
+    def __call__(self, _method: str, path: str, _body: bytes) -> tuple[int, bytes]:
+        self.paths.append(path)
+        what = path.removeprefix("/fwledger/v1/witness/")
+        height = max(self.notes, default=-1) if what == "newest" else int(what.removeprefix("notes/"))
+        return (200, self.notes[height]) if height in self.notes else (404, b"{}")
 
 
 def _log(data: bytes, *topics: bytes) -> dict[str, object]:
