@@ -1,8 +1,8 @@
 """Shared control of the ledger: who may do what, and changes that wait in public before they take effect.
 
 A change is approved by governors like every act, proposed by anyone, public for two days, then executed by
-anyone; a guardian may cancel it (contracts: council). A change of members or thresholds begins a new era,
-which voids all that still waits.
+anyone within two weeks; a guardian may cancel it (contracts: council). A change of members or thresholds
+begins a new era, which voids all that still waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from eth_account.messages import encode_typed_data
 
 from ledger_client.acts import QUEUED_ACTS, STRUCTS, Act, role_names
 from ledger_client.errors import NotTrustedError, UsageError
-from ledger_client.refusals.governance import ChangeOverError, ChangeWaitsError
+from ledger_client.refusals.governance import ChangeLapsedError, ChangeOverError, ChangeWaitsError
 
 if TYPE_CHECKING:
     from ledger_client.contract import Log
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # How long a change is public before it can be executed (contracts: council), in seconds.
 DELAY_S = 172_800
+# For how long it can be executed then.
+WINDOW_S = 1_209_600
 
 _U32, _U40 = 2**32 - 1, 2**40 - 1
 # Fields of a queue entry (contracts: council).
@@ -49,6 +51,7 @@ class State(StrEnum):
 
     WAITING = "waiting"
     READY = "ready"
+    LAPSED = "lapsed"
     EXECUTED = "executed"
     CANCELLED = "cancelled"
     VOID = "void"
@@ -169,6 +172,8 @@ class Governance:
             raise ChangeWaitsError(
                 call="execute", hint=f"it is public for two days; {max(left_s, 0) / 3600:.1f} h are left"
             )
+        if change.state is State.LAPSED:
+            raise ChangeLapsedError(call=change.what)
         function = _EXECUTE[change.act.name]
         return self.ledger.contract.call(function, *change.act.values, what=function.replace("_", " "))
 
@@ -233,7 +238,10 @@ def _state(entry: int, *, era: int, now_s: int) -> State:
         return State.CANCELLED
     if entry >> _ERA_AT & _U32 != era:
         return State.VOID
-    return State.READY if now_s >= entry & _U40 else State.WAITING
+    waited_s = now_s - (entry & _U40)
+    if waited_s < 0:
+        return State.WAITING
+    return State.READY if waited_s <= WINDOW_S else State.LAPSED
 
 
 def _check_pending(change: Change) -> None:

@@ -2,8 +2,9 @@
 """
 @title council
 @license Apache-2.0
-@notice Changes of governance: proposed by enough governors, public for two days, then executed by anyone. A guardian
-        may cancel one, except its own removal. A change of members or thresholds begins an era, which voids all others.
+@notice Changes of governance: proposed by enough governors, public for two days, then executed by anyone within
+        two weeks. A guardian may cancel one, except its own removal. A change of members or thresholds begins an era,
+        which voids all others.
 """
 
 from contracts.modules import governance
@@ -13,6 +14,8 @@ uses: governance
 
 # How long a change is public before it can be executed: 48 hours, in seconds.
 DELAY_S: constant(uint256) = 172_800
+# For how long it can be executed then: 14 days, in seconds. What nobody remembers does not happen by surprise.
+WINDOW_S: constant(uint256) = 1_209_600
 
 # Fields of a queue entry, lowest bits first: ready_at u40, era u32, executed and cancelled bits, and in the top 160
 # bits the guardian whom the change removes.
@@ -206,7 +209,7 @@ def cancel(id: bytes32):
     @param id The change, as its proposal's log names it.
     """
     governance._guardian()
-    entry: uint256 = self._pending(id, max_value(uint256))
+    entry: uint256 = self._pending(id)
     if entry >> _REMOVED_AT == convert(msg.sender, uint256):
         refuse._no("fwledger: own removal is not cancelled")
     governance.queue[id] = entry | _CANCELLED
@@ -244,9 +247,9 @@ def _propose(
 
 @internal
 @view
-def _pending(id: bytes32, time: uint256) -> uint256:
+def _pending(id: bytes32) -> uint256:
     """
-    @notice The entry of a change that is neither executed nor cancelled nor of an earlier era, and ready at a time.
+    @notice The entry of a change that is neither executed nor cancelled nor of an earlier era.
     """
     entry: uint256 = governance.queue[id]
     if entry == 0:
@@ -254,15 +257,28 @@ def _pending(id: bytes32, time: uint256) -> uint256:
     era: uint256 = governance.rules >> governance.ERA_AT
     if entry & (EXECUTED | _CANCELLED) | (entry >> _ERA_AT ^ era) & governance.U32 != 0:
         refuse._no("fwledger: change is over")
-    if time < entry & _U40:
-        refuse._no("fwledger: change must wait")
+    return entry
+
+
+@internal
+@view
+def _ready(id: bytes32) -> uint256:
+    """
+    @notice The entry of a pending change whose delay is over, and whose time to be executed is not.
+    """
+    entry: uint256 = self._pending(id)
+    # Before the delay is over the difference is huge.
+    if unsafe_sub(block.timestamp, entry & _U40) > WINDOW_S:
+        if block.timestamp < entry & _U40:
+            refuse._no("fwledger: change must wait")
+        refuse._no("fwledger: change has lapsed")
     return entry
 
 
 @internal
 def _take(id: bytes32):
     """
-    @notice Marks a change as executed, if its delay is over. The log tells changes of the same content apart.
+    @notice Marks a change as executed, if it is ready. The log tells changes of the same content apart.
     """
-    governance.queue[id] = self._pending(id, block.timestamp) | EXECUTED
+    governance.queue[id] = self._ready(id) | EXECUTED
     log Executed(id=id)

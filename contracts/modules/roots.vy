@@ -51,16 +51,19 @@ def set_trust_root(
     approvals: DynArray[governance.Approval, 16],
 ):
     """
-    @notice Announces the next trust root.
+    @notice Announces this ledger's first trust root, at once: nobody follows the ledger yet whom a delay would protect.
+            Every later one is proposed, and public for two days.
     @param digest SHA-256 of the document.
-    @param version The version before, plus one exactly; so an approval serves once.
+    @param version Its version: any but 0, since a fleet that moves here brings its own.
     @param envelope Digest of the signed document's CID: where to find it, unverified.
     @param deadline Last Unix second at which the approvals count.
     @param approvals Governors' signatures over SetTrustRoot, ascending by signer.
     """
+    if self.trust_root_version != 0:
+        refuse._no("fwledger: trust root must be proposed")
     if digest == empty(bytes32):
         refuse._no("fwledger: zero digest")
-    if convert(version, uint256) != unsafe_add(self.trust_root_version, 1):
+    if version == 0:
         refuse._no("fwledger: trust root version is not the next")
     signed: bytes32 = governance._act(
         keccak256(abi_encode(_SET_TRUST_ROOT_TYPE, digest, version, envelope, deadline)),
@@ -136,7 +139,7 @@ def execute_trust_root(
         abi_encode(_ANNOUNCE_TRUST_ROOT_TYPE, digest, version, envelope, epoch, deadline)
     )
     # No Executed log, for which the gas bar has no room: the queue's entry says which proposal this was.
-    governance.queue[id] = council._pending(id, block.timestamp) | council.EXECUTED
+    governance.queue[id] = council._ready(id) | council.EXECUTED
     if version != unsafe_add(self.trust_root_version, 1):
         refuse._no("fwledger: trust root version is not the next")
     self.trust_root = digest

@@ -104,14 +104,18 @@ def sign(app: App, path: Path, uri: str, password_file: Path | None, out: Path |
 @command("fwledger trust announce", sends=True)
 @approval_options
 def announce(app: App, **options: Any) -> None:
-    """Record the trust root's digest on the ledger, so that devices notice that they miss it. Needs
-    governors.
+    """Record the ledger's first trust root, so that devices notice that they miss it. Needs governors.
+
+    Later versions are public for two days first: `fwledger governance propose trust-root`.
     """
+    from ledger_client.refusals.governance import RootNotProposedError
     from ledger_client.trust import announce_act
 
     held = app.root
     if app.ledger.trust_root().hex() == held.fingerprint:
         raise UsageError(f"version {held.root.version} is announced already")
+    if app.ledger.trust_root_version():
+        raise RootNotProposedError(call="trust announce")
 
     def plan(deadline: int, _: Rollout | None) -> Act:
         return announce_act(app.ledger, held.signed, deadline=deadline)

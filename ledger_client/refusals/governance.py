@@ -17,6 +17,13 @@ class BadApprovalError(RevertedError):
     advice = "gather the approvals again"
 
 
+class ChangeLapsedError(RevertedError):
+    """Nobody executed the change in the two weeks after its delay."""
+
+    reason = "change has lapsed"
+    advice = "approve and propose it again"
+
+
 class ChangeOverError(RevertedError):
     """The change was executed or cancelled before."""
 
@@ -92,6 +99,13 @@ class RootVersionError(RevertedError):
 
     reason = "trust root version is not the next"
     advice = "announce the versions in order"
+
+
+class RootNotProposedError(RevertedError):
+    """The ledger has a trust root; later ones go through the public delay."""
+
+    reason = "trust root must be proposed"
+    advice = "`fwledger governance propose trust-root`: it is public for two days, then anyone executes it"
 
 
 class SeatsUsedUpError(RevertedError):

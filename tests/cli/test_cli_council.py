@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger_client.governance import DELAY_S
+from ledger_client.governance import DELAY_S, WINDOW_S
 from ledger_client.signers import dev_account
 from tests.support.chain import chain_process
 from tests.support.manufacturer import deployed
@@ -130,6 +130,17 @@ def test_a_trust_root_is_announced_through_the_queue(maker: Manufacturer, chain:
     )
     err = maker.refused("governance", "propose", "trust-root", "--yes", code=2)
     assert "version of the trust root: expected 2, got 1" in err
+
+
+def test_a_change_that_nobody_executes_for_two_weeks_lapses(maker: Manufacturer, chain: RunningChain) -> None:
+    change = proposed(maker, "forgotten", "successor", OPERATOR.text)
+    chain.rpc("evm_increaseTime", hex(DELAY_S + WINDOW_S + 60))
+    chain.rpc("evm_mine")
+    assert maker.json("governance", "show")["changes"] == []
+    assert maker.json("governance", "show", "--all")["changes"][-1]["state"] == "lapsed"
+    err = maker.refused("governance", "execute", str(change["id"]), "--yes", code=1)
+    assert "change has lapsed" in err
+    assert "hint: approve and propose it again" in err
 
 
 def test_an_executed_membership_change_voids_what_waits(maker: Manufacturer, chain: RunningChain) -> None:

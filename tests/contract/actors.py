@@ -147,6 +147,7 @@ PROPOSALS = {
     "NameSuccessor": "successor",
 }
 DELAY_S = 48 * 3_600
+WINDOW_S = 14 * DAY
 
 
 def typed_data(
@@ -446,11 +447,18 @@ class World:
         }
         return (devices, group, retired, deadline, self.approvals("PlaceDevices", message, keys))
 
-    def root_args(self, root: bytes, version: int, *, keys: list[Any] | None = None) -> tuple[Any, ...]:
+    def root_args(
+        self,
+        root: bytes,
+        version: int,
+        *,
+        envelope: bytes | None = None,
+        keys: list[Any] | None = None,
+    ) -> tuple[Any, ...]:
         message = {
             "digest": root,
             "version": version,
-            "envelope": digest("envelope of root " + root.hex()),
+            "envelope": digest("envelope of root " + root.hex()) if envelope is None else envelope,
             "deadline": self.deadline(),
         }
         return (*message.values(), self.approvals("SetTrustRoot", message, keys))

@@ -212,7 +212,9 @@ class Model:
         return ""
 
     def set_root(self, digest, version, approval) -> str:
-        if version != self.root[1] + 1:
+        if self.root[1]:
+            return "trust root must be proposed"
+        if version == 0:
             return "trust root version is not the next"
         if reason := self.approved(approval, self.governors):
             return reason

@@ -8,6 +8,7 @@ from tests.contract.actors import (
     ALL_AT_ONCE,
     DELAY_S,
     PROPOSALS,
+    WINDOW_S,
     World,
     address,
     ascending,
@@ -71,6 +72,18 @@ def test_a_change_is_public_for_two_days(world, act):
     world.machine.advance(DELAY_S - 1)
     refused(try_execute(world, act, executed), "change must wait")
     world.machine.advance(1)
+    assert try_execute(world, act, executed).ok
+
+
+def test_a_change_that_nobody_executes_for_two_weeks_lapses(world, act):
+    _, executed = world.propose(act, *ACTS[act])
+    world.machine.advance(DELAY_S + WINDOW_S + 1)
+    refused(try_execute(world, act, executed), "change has lapsed")
+
+
+def test_a_change_may_be_executed_in_the_last_second_of_its_two_weeks(world, act):
+    _, executed = world.propose(act, *ACTS[act])
+    world.machine.advance(DELAY_S + WINDOW_S)
     assert try_execute(world, act, executed).ok
 
 

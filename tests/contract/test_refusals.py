@@ -167,6 +167,17 @@ def too_early(world: World, device: Device) -> Receipt:
     return ledger(world, world.anyone, "execute_member", *executed)
 
 
+def too_late(world: World, device: Device) -> Receipt:
+    _, executed = world.propose("SetMember", address(world.anyone), 1)
+    world.machine.advance(48 * 3_600 + 14 * 86_400 + 1)
+    return ledger(world, world.anyone, "execute_member", *executed)
+
+
+def second_root(world: World, device: Device) -> Receipt:
+    world.act("set_trust_root", world.root_args(digest("root 1"), 1))
+    return ledger(world, world.anyone, "set_trust_root", *world.root_args(digest("root 2"), 2))
+
+
 def executed_twice(world: World, device: Device) -> Receipt:
     _, executed = world.propose("NameSuccessor", b"\1" * 20)
     world.machine.advance(48 * 3_600)
@@ -201,6 +212,7 @@ PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
     "caller is not the journal": lambda w, d: ledger(w, w.anyone, "trip", STABLE, 0),
     "caller is not the ledger": lambda w, d: journal(w, w.anyone, "place", [d.address], 1, True),
     "caller is no operator": lambda w, d: ledger(w, w.anyone, "approve", FIRST),
+    "change has lapsed": too_late,
     "change is not proposed": lambda w, d: ledger(w, w.anyone, "execute_member", b"\1" * 20, 1, 0, 0),
     "change is over": executed_twice,
     "change must wait": too_early,
@@ -245,8 +257,9 @@ PROVOKED: dict[str, Callable[[World, Device], Receipt]] = {
     "too few approvals": by(lambda w: w.publishers[:1]),
     "too many members": crowded(40, 255, 8),
     "trust root version is not the next": lambda w, d: ledger(
-        w, w.anyone, "set_trust_root", *w.root_args(digest("root"), 2)
+        w, w.anyone, "set_trust_root", *w.root_args(digest("root"), 0)
     ),
+    "trust root must be proposed": second_root,
     "unknown role": proposed("SetMember", "propose_member", b"\1" * 20, 64),
     "zero address": bent_deploy(0, b"\0" * 20),
     "zero channel or release": lambda w, d: publish(w, ZERO_WORD),
