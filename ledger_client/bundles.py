@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger_client.ledger import Ledger
+    from ledger_client.rotation import RootShelf
     from ledger_client.trust import HeldRoot
     from ledger_protocol.bundle import BundleReader
 
@@ -53,6 +54,7 @@ def make_bundle(
     ledger: Ledger,
     *,
     held: HeldRoot,
+    shelf: RootShelf,
     channel: str,
     groups: Sequence[int],
     devices: Sequence[bytes],
@@ -66,7 +68,8 @@ def make_bundle(
     """Write the bundle of a channel's head to `out` (ends in .car), in parts where it is large; the paths.
 
     `components` limits it to some images. The proof covers the groups and, where given, the devices' own
-    words. What would be written is checked as a device would, before the first byte is.
+    words; older trust roots come from `shelf`, else from `content`. What would be written is checked as a
+    device would, before the first byte is.
     """
     head = ledger.head(channel_id(channel))
     if head is None:
@@ -81,7 +84,7 @@ def make_bundle(
     if not wanted or (components and len(wanted) != len(set(components))):
         known = ", ".join(c.name for c in verified.manifest.components)
         raise UsageError("components of the bundle", expected=f"some of {known}", got=", ".join(components))
-    roots = roots_up_to(held, ledger, get=content.get, from_block=from_block)
+    roots = roots_up_to(held, get=lambda cid, version: shelf.block(cid, version=version) or content.get(cid))
     paths: list[Path] = []
     try:
         with contextlib.ExitStack() as stack:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger_client.errors import ClientError, NotTrustedError, UsageError
-from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.signing import TRUST_ROOT_TYPE, PublicKey, check_threshold
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from ledger_client.deploy import Pair
     from ledger_client.firmware_keys import FirmwareSigner
     from ledger_client.ledger import Ledger
+    from ledger_protocol.content.cid import Cid
 
 # Fewer validators than this cannot lose one and still agree (protocol.md §4).
 MIN_VALIDATORS = 4
@@ -193,24 +193,18 @@ def check_root(signed: bytes, *, where: str) -> HeldRoot:
         ) from error
 
 
-def roots_up_to(
-    held: HeldRoot, ledger: Ledger, *, get: Callable[[Cid], bytes], from_block: int
-) -> list[bytes]:
+def roots_up_to(held: HeldRoot, *, get: Callable[[Cid, int], bytes]) -> list[bytes]:
     """The signed roots that lead to the held one, oldest first and without a gap, as far back as `get` finds
     them.
 
-    A device that slept through versions walks them one by one; the ledger's log hints where each lies.
+    A device that slept through versions walks them one by one. Each version links to the envelope before it:
+    `get` is asked for that CID, and told the version.
     """
-    newest = ledger.network.block_number()
-    announced = {one.version: one for one in ledger.trust_roots(from_block=from_block, to_block=newest)}
-    found = [held.signed]
-    for version in range(held.root.version - 1, 0, -1):
-        if version not in announced:
-            break
+    found, root = [held.signed], held.root
+    while root.previous is not None:
         try:
-            block = get(Cid(DAG_CBOR, announced[version].envelope))
-            if SignedTrustRoot.decode(block).digest != announced[version].digest:
-                break
+            block = get(root.previous, root.version - 1)
+            root = TrustRoot.decode(SignedTrustRoot.decode(block).document)
         except (ClientError, ProtocolError):
             break
         found.insert(0, block)

@@ -47,6 +47,7 @@ def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices
     """Write the head of a channel as a bundle. Blocks come from this machine's store, else from IPFS."""
     from ledger_client.bundles import Content, make_bundle
     from ledger_client.content.node.store import BlockStore
+    from ledger_client.rotation import RootShelf
 
     if out.suffix != ".car":
         raise UsageError("name of the bundle", expected="FILE.car", got=out.name)
@@ -61,6 +62,7 @@ def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices
         paths = make_bundle(
             app.ledger,
             held=app.root,
+            shelf=RootShelf(app.config.release.trust_root),
             channel=channel,
             groups=[group for group, followed in groups.items() if followed == target],
             devices=[parse_address(text, where="device") for text in devices],

@@ -96,6 +96,11 @@ SECONDS_PER_DAY = 86_400
     metavar="HOURS",
     help="how old a header devices with a clock accept",
 )
+@click.option(
+    "--no-announce",
+    is_flag=True,
+    help="for a ledger that `fwledger trust new --move-to` moves devices to",
+)
 @witness_options
 def deploy(app: App, **options: Any) -> None:
     """Put FirmwareLedger and UpdateJournal on the chain, and make version 1 of the trust root.
@@ -156,10 +161,11 @@ def deploy(app: App, **options: Any) -> None:
     signed = SignedTrustRoot(root.encode())
     for signer in signers[: options["root_threshold"]]:
         signed = sign_root(signed, signer)
-    _finish(app, pair, signed, complete=len(signers) >= options["root_threshold"])
+    complete = len(signers) >= options["root_threshold"]
+    _finish(app, pair, signed, complete=complete, announce=not options["no_announce"])
 
 
-def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) -> None:
+def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool, announce: bool) -> None:
     from ledger_client.acting import carry_out
     from ledger_client.ledger import Ledger
     from ledger_client.trust import announce_act, check_root
@@ -170,7 +176,7 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
         held = check_root(signed.encode(), where="trust root")
         replace_file(target, held.signed)
         ledger = Ledger(app.network, pair.ledger)
-        if ledger.thresholds()[1] == 1 and "governor" in ledger.roles(app.account.address):
+        if announce and ledger.thresholds()[1] == 1 and "governor" in ledger.roles(app.account.address):
             act = announce_act(ledger, held.signed, deadline=app.deadline())
             call = carry_out(ledger, act, [], account=app.account)
             app.send(call, first=lambda: app.keep_trust_root(held.signed))
@@ -200,8 +206,8 @@ def _finish(app: App, pair: Pair, signed: SignedTrustRoot, *, complete: bool) ->
     )
     if not complete:
         app.say(f"next: root keys held elsewhere sign with `fwledger trust sign {near(target)} --key URI`")
-    if not announced:
-        app.say("next: governors announce the trust root with `fwledger trust announce`")
+    if announce and not announced:
+        app.say("next: governors announce the trust root with `fwledger trust publish`")
 
 
 def _pair(app: App, options: dict[str, Any]) -> Pair:

@@ -105,7 +105,7 @@ class RootNotProposedError(RevertedError):
     """The ledger has a trust root; later ones go through the public delay."""
 
     reason = "trust root must be proposed"
-    advice = "`fwledger governance propose trust-root`: it is public for two days, then anyone executes it"
+    advice = "`fwledger trust publish` proposes it: it is public for two days, then anyone executes it"
 
 
 class SeatsUsedUpError(RevertedError):

@@ -11,24 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 from eth_account import Account
 
-from ledger_client.firmware_keys import open_signer
-from ledger_client.governance import DELAY_S
 from ledger_protocol.bundle import open_bundle
-from ledger_protocol.release.signing import TRUST_ROOT_TYPE
-from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot
+from ledger_protocol.release.trust_root import SignedTrustRoot
 from tests.support.chain import chain_process
 from tests.support.fleet import Device, network, publish
 from tests.support.manufacturer import deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.chain import RunningChain
     from tests.support.ipfs import IpfsNode
     from tests.support.manufacturer import Manufacturer
 
-# The chain's clock is moved by days, which a device with a clock would refuse as headers from the future.
-NO_CLOCK = "clock = false"
 MNEMONIC = "test test test test test test test test test test test junk"
 IMAGE = b"good" + os.urandom(100_000)
 
@@ -36,13 +32,6 @@ IMAGE = b"good" + os.urandom(100_000)
 def address(number: int) -> str:
     Account.enable_unaudited_hdwallet_features()
     return Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{number}").address
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[RunningChain]:
-    """A chain of its own: these tests move its clock by days."""
-    with chain_process() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +72,7 @@ def test_two_of_three_publishers_by_files(board, chain, embedded_node, tmp_path)
     board.run(*line, "--approval", "a.approval", "--approval", "b.approval", "--dev-account", "8", "--yes")
 
     device = Device(
-        tmp_path / "device",
-        board,
-        network=network(rpc=[chain.url], gateways=[embedded_node.gateway], more=NO_CLOCK),
+        tmp_path / "device", board, network=network(rpc=[chain.url], gateways=[embedded_node.gateway])
     )
     assert device.ok("check", code=10)["version"] == "1.0.0"
     board.run("channel", "halt", "stable", "--yes")
@@ -101,40 +88,44 @@ def test_two_of_three_publishers_by_files(board, chain, embedded_node, tmp_path)
     assert "error: " in board.refused(*again, code=1)
 
 
-def rotate(maker: Manufacturer, chain: RunningChain, **changes: object) -> SignedTrustRoot:
-    """The next version of the trust root: signed by the root key, proposed, and executed after its two days."""
-    path = maker.path / "trust-root.cbor"
-    held = SignedTrustRoot.decode(path.read_bytes())
-    root = TrustRoot.decode(held.document)
-    following = dataclasses.replace(root, version=root.version + 1, previous=held.cid, **changes)
-    signed = SignedTrustRoot(following.encode())
-    signer = open_signer(str(maker.path / "keys/root.pem"), password=None)
-    signed = signed.with_signature(signer.sign(TRUST_ROOT_TYPE, signed.document))
-    path.write_bytes(signed.encode())
-    err = maker.refused("trust", "announce", "--yes", code=1)
-    assert "hint: `fwledger governance propose trust-root`" in err
-    change = maker.json("governance", "propose", "trust-root", "--yes")
-    chain.rpc("evm_increaseTime", hex(DELAY_S + 60))
-    chain.rpc("evm_mine")
-    maker.run("governance", "execute", change["id"], "--yes")
-    return signed
+def rotate(maker: Manufacturer, chain: RunningChain, hours: int) -> SignedTrustRoot:
+    """Make, sign, propose, wait in public and announce the next version of the trust root."""
+    maker.run("trust", "new", "--max-age-hours", str(hours))
+    maker.run("trust", "sign", "trust-root.cbor.unsigned", "--key", "keys/root.pem")
+    (maker.path / "trust-root.cbor.unsigned").unlink()
+    assert maker.json("trust", "publish", "--yes")["state"] == "proposed"
+    chain.rpc("evm_increaseTime", hex(173_400))
+    chain.rpc("anvil_mine", "0x1")
+    assert maker.json("trust", "publish", "--yes")["state"] == "announced"
+    return SignedTrustRoot.decode((maker.path / "trust-root.cbor").read_bytes())
+
+
+@pytest.fixture
+def timed() -> Iterator[RunningChain]:
+    """A chain whose clock the test moves; its devices have none."""
+    with chain_process() as running:
+        yield running
+
+
+@pytest.fixture
+def maker(tmp_path: Path, timed: RunningChain, embedded_node: IpfsNode) -> Manufacturer:
+    made = deployed(tmp_path / "maker", rpc=timed.url, ipfs=embedded_node.api, gateway=embedded_node.gateway)
+    made.run("channel", "create", "stable", "--group", "1", "--yes")
+    return made
 
 
 def test_a_stick_reaches_a_device_that_slept_through_two_trust_roots_and_comes_home(
-    maker, chain, embedded_node, tmp_path
+    maker, timed, embedded_node, tmp_path
 ):
     factory = (maker.path / "trust-root.cbor").read_bytes()
     (tmp_path / "factory-root").write_bytes(factory)
-    sleeper = Device(
-        tmp_path / "sleeper", maker, network=network(more=NO_CLOCK), root=tmp_path / "factory-root"
-    )
-    reached = network(rpc=[chain.url], gateways=[embedded_node.gateway], more=NO_CLOCK)
+    unset = "clock = false"  # the chain's clock runs days ahead here
+    sleeper = Device(tmp_path / "sleeper", maker, network=unset + "\n", root=tmp_path / "factory-root")
+    reached = network(rpc=[timed.url], gateways=[embedded_node.gateway], more=unset)
     online = Device(tmp_path / "online", maker, network=reached, root=tmp_path / "factory-root")
 
     roots = [SignedTrustRoot.decode(factory)]
-    for days in (1, 2):
-        issued = TrustRoot.decode(roots[-1].document).issued_at
-        roots.append(rotate(maker, chain, issued_at=issued + days))
+    roots += [rotate(maker, timed, hours) for hours in (1_000, 2_000)]
     publish(maker, "1.0.0", 1, IMAGE)
     stick = tmp_path / "stick.car"
     maker.run("bundle", "make", "--channel", "stable", "--out", stick)
@@ -186,15 +177,17 @@ def test_a_stick_reaches_a_device_that_slept_through_two_trust_roots_and_comes_h
 
 
 def test_a_device_that_misses_a_trust_root_says_which_and_goes_on_when_it_has_it(
-    maker, chain, embedded_node, tmp_path
+    maker, timed, embedded_node, tmp_path
 ):
     """The announced root is on no gateway that the device can reach: it stops, and names the reason."""
     factory = tmp_path / "factory-root"
     factory.write_bytes((maker.path / "trust-root.cbor").read_bytes())
-    reached = network(rpc=[chain.url], gateways=[embedded_node.gateway], more=NO_CLOCK)
-    device = Device(tmp_path / "device", maker, network=network(rpc=[chain.url], more=NO_CLOCK), root=factory)
-    issued = TrustRoot.decode(SignedTrustRoot.decode(factory.read_bytes()).document).issued_at
-    rotate(maker, chain, issued_at=issued + 1)
+    unset = "clock = false"
+    reached = network(rpc=[timed.url], gateways=[embedded_node.gateway], more=unset)
+    alone = network(rpc=[timed.url], more=unset)
+    device = Device(tmp_path / "device", maker, network=alone, root=factory)
+    publish(maker, "1.0.0", 1, IMAGE)
+    rotate(maker, timed, 1_000)
     ran = device("check")
     assert (ran.code, ran.document["reason"]) == (1, "trust-root-missing"), ran.err
     assert "hint: " in ran.err
