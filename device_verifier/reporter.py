@@ -3,7 +3,7 @@ included.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,14 @@ from device_verifier.store import Change, Store
 from ledger_protocol.ledger.contract_state import DeviceWord
 from ledger_protocol.release.trust_root import LedgerRef
 from ledger_protocol.report.document import SALT_BYTES, Report, Stage, detail_of, log_tail_text, value_text
-from ledger_protocol.report.event import EventKind, UpdateEvent, chain_link, event_digest, sign_event
+from ledger_protocol.report.event import (
+    EventKind,
+    SignedEvent,
+    UpdateEvent,
+    chain_link,
+    event_digest,
+    sign_event,
+)
 from ledger_protocol.report.reasons import Reason
 from ledger_protocol.report.receipts import MAX_ITEMS, ReceiptItem, Receipts
 
@@ -30,6 +37,10 @@ UNKNOWN_RELEASE: Final = bytes(32)
 # Events of one POST: a relay takes a limited number from one device at a time, and half of a long queue that
 # arrives is better than all of it refused.
 EVENTS_PER_POST: Final = 64
+# Links of events that anchors hold, kept until the journal's word is past them: far more than one queue has.
+MAX_KEPT_LINKS: Final = 4_096
+# A sequence number (4) and a link.
+_KEPT_BYTES: Final = 36
 # Lines of the device's own history that travel with a report.
 LOG_TAIL_LINES: Final = 20
 
@@ -110,8 +121,9 @@ class Reporter:
         Raises NotTrusted (foreign-head) where the word ends in an event that this device did not sign:
         someone else holds its key, and nothing is deleted.
         """
-        events = self._store.events(self._journal)
-        included = _included(events, self._store.event_chain(self._journal), word)
+        kept = self._kept_links()
+        chain = self._store.event_chain(self._journal)
+        included = _included(self._store.events(self._journal), chain, kept, word)
         if included is None:
             raise NotTrusted(
                 "the journal's word of this device",
@@ -120,10 +132,45 @@ class Reporter:
                 got=f"event {word.sequence}, 0x{word.head.hex()}",
                 hint="another holds the key, or the state file was lost: make a new key and enrol it",
             )
-        if not included:
-            return 0
         with self._store.change() as change:
+            if kept:
+                still = {link: sequence for link, sequence in kept.items() if sequence >= included}
+                self._keep_links(change, still)
             return change.drop_events(self._journal, included)
+
+    def settle_anchored(self, anchored: Sequence[SignedEvent]) -> int:
+        """Delete the queued events that a proven anchor includes; return how many.
+
+        `anchored` comes from `anchors.anchored_events`. Leaves that are not in the queue, byte for byte, are
+        passed over: they are other devices', or recorded by now. The journal's word may still come to name
+        an event that was deleted here, so its link is kept.
+        """
+        wanted = set(anchored)
+        kept = self._kept_links()
+        found: list[int] = []
+        for event in self._store.events(self._journal):
+            signed = Receipts.decode(event.receipts).items[0].signed
+            if signed not in wanted:
+                continue
+            links = {signed.event.previous: event.sequence - 1, event.link: event.sequence}
+            if len(kept | links) > MAX_KEPT_LINKS:
+                break
+            kept |= links
+            found.append(event.sequence)
+        if found:
+            with self._store.change() as change:
+                self._keep_links(change, kept)
+                change.drop_these_events(self._journal, found)
+        return len(found)
+
+    def _kept_links(self) -> dict[bytes, int]:
+        raw = self._store.note(f"anchored:{self._journal}") or b""
+        pieces = [raw[at : at + _KEPT_BYTES] for at in range(0, len(raw), _KEPT_BYTES)]
+        return {piece[4:]: int.from_bytes(piece[:4], "big") for piece in pieces}
+
+    def _keep_links(self, change: Change, links: Mapping[bytes, int]) -> None:
+        raw = b"".join(sequence.to_bytes(4, "big") + link for link, sequence in links.items())
+        change.set_note(f"anchored:{self._journal}", raw)
 
     def _document(self, items: tuple[ReceiptItem, ...]) -> Receipts:
         return Receipts(
@@ -174,12 +221,16 @@ def send_receipts(url: str, receipts: Receipts) -> None:
         )
 
 
-def _included(events: Sequence[QueuedEvent], chain: EventChain, word: DeviceWord) -> int | None:
-    """Return the last sequence that `word` includes, 0 for none of the queue, None if it is not of our
-    chain.
+def _included(
+    events: Sequence[QueuedEvent], chain: EventChain, kept: Mapping[bytes, int], word: DeviceWord
+) -> int | None:
+    """Return the sequence of the event that `word` ends in, None if it is none of our chain.
+
+    Known are the queue's events and the one before them, those that anchors hold, and the newest.
     """
-    for event in reversed(events):
-        if word.previous == event.link:
-            return event.sequence
-    before = Receipts.decode(events[0].receipts).items[0].signed.event.previous if events else chain.link
-    return 0 if word.previous == before else None
+    known = {**kept, chain.link: chain.sequence}
+    if events:
+        first = Receipts.decode(events[0].receipts).items[0].signed.event
+        known[first.previous] = first.sequence - 1
+    known.update((event.link, event.sequence) for event in events)
+    return known.get(word.previous)

@@ -371,6 +371,12 @@ class Change:
         )
         return cursor.rowcount
 
+    def drop_these_events(self, journal: str, sequences: Sequence[int]) -> None:
+        """Delete single events, which are proven to be in anchors of `journal`."""
+        self._db.executemany(
+            "DELETE FROM event WHERE journal = ? AND sequence = ?", [(journal, one) for one in sequences]
+        )
+
     def log(self, line: LogLine) -> None:
         """Add a line of history."""
         self._db.execute(

@@ -109,6 +109,8 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = receipts.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     export = verbs.add_parser("export", help="write them to a file")
     export.add_argument("file", type=Path, metavar="FILE")
+    anchored = verbs.add_parser("anchored", help="let go of those that an anchor is proved to hold")
+    anchored.add_argument("file", type=Path, metavar="FILE", help="what `fwledger receipts anchor` gave back")
 
     run = commands.add_parser("run", help="check, install and report again and again")
     run.add_argument("--rounds", type=int, metavar="N", help="stop after N rounds (default: never)")

@@ -33,7 +33,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "boot": booting.boot,
     "reboot": booting.reboot,
     "report": reporting.report,
-    "receipts": reporting.export,
+    "receipts": reporting.receipts,
 }
 
 

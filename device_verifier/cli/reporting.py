@@ -1,10 +1,11 @@
-"""`report` and `receipts export`."""
+"""`report`, `receipts export` and `receipts anchored`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from device_verifier.agent import Agent
+from device_verifier.anchors import anchored_events, read_anchor_proof
 from device_verifier.assembly import network_sources, open_agent
 from device_verifier.cli.output import Answer
 from device_verifier.config import DeviceConfig
@@ -15,7 +16,7 @@ from device_verifier.progress import Progress
 from device_verifier.reporter import EVENTS_PER_POST, send_receipts
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["export", "report", "report_if_possible"]
+__all__ = ["receipts", "report", "report_if_possible"]
 
 EXIT_NOT_YET = 3
 # Receipts hold only what is public on the ledger anyway, and go to a stick that others read.
@@ -31,13 +32,29 @@ def report(config: DeviceConfig, _arguments: argparse.Namespace, progress: Progr
     return Answer(document, text, EXIT_NOT_YET if pending else 0)
 
 
-def export(config: DeviceConfig, arguments: argparse.Namespace, progress: Progress) -> Answer:
+def receipts(config: DeviceConfig, arguments: argparse.Namespace, progress: Progress) -> Answer:
+    """`receipts export` or `receipts anchored`."""
+    return (_export if arguments.verb == "export" else _anchored)(config, arguments, progress)
+
+
+def _anchored(config: DeviceConfig, arguments: argparse.Namespace, progress: Progress) -> Answer:
+    """Let go of the events that an anchor is proved to hold; the others stay queued."""
+    raw = read_anchor_proof(Path(arguments.file))
+    with open_agent(config, progress=progress) as agent:
+        reporter = agent.reporter()
+        proven = reporter.settle_anchored(anchored_events(raw, root=agent.memory.root()))
+        pending = reporter.pending()
+    document = {"schema": "fwledger/device-anchored/1", "proven": proven, "pending": pending}
+    return Answer(document, f"{counted(proven)} proven to be anchored, {pending} pending")
+
+
+def _export(config: DeviceConfig, arguments: argparse.Namespace, progress: Progress) -> Answer:
     """Write the queued events to a file; they stay queued until the ledger is proven to hold them."""
     file = Path(arguments.file)
     with open_agent(config, progress=progress) as agent:
-        receipts = agent.reporter().receipts()
+        queued = agent.reporter().receipts()
     try:
-        replace_file(file.absolute(), receipts.encode(), steps=DurableSteps(), mode=RECEIPTS_MODE)
+        replace_file(file.absolute(), queued.encode(), steps=DurableSteps(), mode=RECEIPTS_MODE)
     except OSError as error:
         raise SlotFailure(
             f"receipts file {file}",
@@ -46,7 +63,7 @@ def export(config: DeviceConfig, arguments: argparse.Namespace, progress: Progre
             got=error.strerror or str(error),
             hint="name another file; the events stay queued",
         ) from error
-    count = len(receipts.items)
+    count = len(queued.items)
     document = {"schema": "fwledger/device-receipts/1", "file": str(file), "events": count}
     return Answer(document, f"{counted(count)} in {file}: carry it home (`fwledger receipts submit {file}`)")
 
