@@ -9,6 +9,8 @@ from ledger_client.approvals import compact
 from ledger_client.contract import Contract, Log, artifact
 from ledger_client.errors import UsageError
 from ledger_protocol.ledger.contract_state import DeviceWord, Tally
+from ledger_protocol.report.anchor import Anchored
+from ledger_protocol.report.merkle_tree import MAX_LEAVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +58,14 @@ class EnrolledDevice:
     device: bytes
     group: int
     commitment: bytes
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorMade:
+    """One `Anchored` log."""
+
+    anchored: Anchored
     log: Log
 
 
@@ -155,6 +165,22 @@ class Journal:
             for event, field in (("Recorded", "stamp"), ("Skipped", "link"))
         )
         return BatchResult(frozenset(recorded), skipped)
+
+    def anchor(self, root: bytes, content: bytes, count: int) -> Call:
+        """Commit to `count` events that stay off the chain: a gateway alone. `content` is the SHA-256 of the
+        batch's block, a hint. Raises UsageError for none, or more than 4,096.
+        """
+        if not 0 < count <= MAX_LEAVES:
+            raise UsageError("events of one anchor", expected=f"1 to {MAX_LEAVES}", got=count)
+        what = f"anchor {count} event{'s' if count > 1 else ''}"
+        return self.contract.call("anchor", root, content, count, what=what)
+
+    def anchors(self, *, from_block: int, to_block: int, root: bytes | None = None) -> Iterator[AnchorMade]:
+        """`Anchored` logs, oldest first; those of one tree's `root` where it is given."""
+        match = {} if root is None else {"root": root}
+        for log in self.contract.logs("Anchored", from_block=from_block, to_block=to_block, match=match):
+            v = log.values
+            yield AnchorMade(Anchored(v["gateway"], v["root"], v["content"], v["count"]), log)
 
     def enrolled(self, *, from_block: int, to_block: int) -> Iterator[EnrolledDevice]:
         """`Enrolled` logs, oldest first."""

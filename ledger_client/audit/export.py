@@ -2,8 +2,8 @@
 check.
 
 Lines, by `schema`: `fwledger/audit-receipt/1` (a proven receipt with its statements),
-`fwledger/audit-state/1` (the
-words at the end). Statements are there for people and other programs; a reader proves the evidence anew and
+`fwledger/audit-anchor/1` (the batch of an anchor in a line before it), `fwledger/audit-state/1` (the words at
+the end). Statements are there for people and other programs; a reader proves the evidence anew and
 never
 believes them.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ledger_client.audit.statements import Statement
 
 RECEIPT_SCHEMA = "fwledger/audit-receipt/1"
+ANCHOR_SCHEMA = "fwledger/audit-anchor/1"
 STATE_SCHEMA = "fwledger/audit-state/1"
 # A line holds a proof and a transaction's input in hex, and the statements; inputs of batches are about 100
 # kB (bytes).
@@ -46,13 +47,19 @@ def receipt_line(evidence: Evidence, told: Iterable[Statement]) -> str:
     )
 
 
+def anchor_line(batch: bytes) -> str:
+    """Give the line of an anchor's batch, its block as it is."""
+    return _line({"schema": ANCHOR_SCHEMA, "batch": batch.hex()})
+
+
 def state_line(state: StateEvidence) -> str:
     """Give the line of a proof of words at the end."""
     return _line({"schema": STATE_SCHEMA, "block": state.number, "proof": state.proof.encode().hex()})
 
 
-def read_lines(lines: Iterable[bytes]) -> Iterator[Evidence | StateEvidence]:
-    """Give the evidence of an export: receipts, then states. Empty lines are passed over.
+def read_lines(lines: Iterable[bytes]) -> Iterator[Evidence | StateEvidence | bytes]:
+    """Give the evidence of an export: receipts, batches of anchors (as bytes), then states. Empty lines are
+    passed over.
 
     Each of `lines` may be cut after MAX_LINE_BYTES + 1 bytes (`bounded_lines`). Raises MalformedError or
     LimitError, naming the line.
@@ -111,10 +118,12 @@ def _event_json(event: DeviceEvent) -> dict[str, Any]:
     }
 
 
-def _evidence(document: dict[str, Any]) -> Evidence | StateEvidence:
+def _evidence(document: dict[str, Any]) -> Evidence | StateEvidence | bytes:
     if document["schema"] == RECEIPT_SCHEMA:
         proof = ReceiptProof.decode(bytes.fromhex(document["proof"]))
         return Evidence(proof, bytes.fromhex(document["calldata"]))
+    if document["schema"] == ANCHOR_SCHEMA:
+        return bytes.fromhex(document["batch"])
     if document["schema"] == STATE_SCHEMA:
         number = document["block"]
         if type(number) is not int or not 0 <= number <= MAX_U64:

@@ -12,16 +12,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ledger_client.audit.anchored import Anchor, Gap, forks
 from ledger_client.audit.closing import compare_devices, compare_ledger
 from ledger_client.audit.evidence import Evidence, prove
 from ledger_client.audit.findings import Finding, Verdict
 from ledger_client.audit.signatures import Carried, carried_in, recovered
-from ledger_client.audit.statements import Act, DeviceEvent, Statement, statements
+from ledger_client.audit.statements import Act, DeviceEvent, Place, Statement, statements
 from ledger_client.audit.told import DeviceTold, Told
 from ledger_client.errors import ClientError
 from ledger_protocol.errors import ProofError, ProtocolError
 from ledger_protocol.ledger.merkle_patricia import NodeSet
 from ledger_protocol.ledger.proof import prove_account, prove_word
+from ledger_protocol.report.anchor import AnchorBatch
 from ledger_protocol.report.event import NO_PREVIOUS, UpdateEvent, chain_link, event_digest
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class History:
     _last_place: tuple[int, int] = (-1, -1)
     _told: dict[Era, Told] = field(default_factory=dict)
     _states: dict[Era, list[StateEvidence]] = field(default_factory=dict)
+    _anchors: list[tuple[Era, Anchor]] = field(default_factory=list)
+    _gaps: list[tuple[Era, Gap]] = field(default_factory=list)
 
     def add(self, evidence: Evidence) -> tuple[Statement, ...]:
         """Prove one receipt and take its statements in; a finding says how that went."""
@@ -71,10 +75,42 @@ class History:
                 if missing := told.follow(statement):
                     self._note(Verdict.GAP, _where(statement), missing)
                 self._note(Verdict.PROVED, _where(statement), f"{statement.name}: seals and receipt")
+                if statement.name == "Anchored":
+                    self._anchors.append((era, Anchor.of(statement)))
             else:
-                self._follow_event(statement, told, carried)
+                self._follow_event(statement, era, carried)
         self.statements.extend(found)
         return found
+
+    def add_anchor(self, raw: bytes) -> None:
+        """Take in the batch of an anchor that was added: its events are of devices, and in their chains."""
+        try:
+            root = AnchorBatch.decode(raw).root
+            era, one = next(
+                ((era, one) for era, one in self._anchors if one.anchored.root == root and not one.shown),
+                (None, None),
+            )
+            if era is None or one is None:
+                self._note(Verdict.WRONG, "a batch of events", "no anchor of this history commits to it")
+                return
+            events, strangers = one.read(raw, self.told(era))
+        except ProtocolError as error:
+            self._note(Verdict.WRONG, "a batch of events", str(error))
+            return
+        self.statements.extend(events)
+        where, count = _at(one.place), one.anchored.count
+        devices = len({event.device for event in events})
+        what = f"{len(events)} of {count} anchored events, of {devices} devices"
+        self._note(Verdict.PROVED, where, f"{what}: seals, receipt, tree, signatures")
+        if strangers:
+            self._note(Verdict.WRONG, where, f"{strangers} anchored events are of no device of this history")
+
+    def miss_anchor(self, root: bytes) -> None:
+        """Note that nobody holds the batch of an anchor that was added."""
+        for _, one in self._anchors:
+            if one.anchored.root == root:
+                what = f"its {one.anchored.count} anchored events are at none of the places that were asked"
+                self._note(Verdict.GAP, _at(one.place), what)
 
     def add_state(self, state: StateEvidence) -> None:
         """Take in a proof of words at the end of an era; `finish` verifies it."""
@@ -85,6 +121,7 @@ class History:
 
     def finish(self) -> None:
         """Compare all that was told with the words proved at the end of each era."""
+        self._settle_gaps()
         for version, chain_id in self.trust.elsewhere:
             self._note(
                 Verdict.GAP,
@@ -116,6 +153,19 @@ class History:
     def groups(self) -> dict[int, bytes]:
         """Each group's channel, as last assigned on the newest pair of contracts."""
         return dict(self.told(self.trust.eras[-1]).groups)
+
+    def _settle_gaps(self) -> None:
+        """What the ledger never got may be anchored; what was signed twice shows there, too."""
+        for era, gap in self._gaps:
+            if gap.filled(self.told(era)):
+                what = (
+                    f"events {gap.first} to {gap.last} of 0x{gap.device.hex()} are anchored, in their chain"
+                )
+                self.findings[gap.finding] = Finding(Verdict.PROVED, self.findings[gap.finding].where, what)
+        for told in self._told.values():
+            for device, sequence in forks(told):
+                what = f"event {sequence} of 0x{device.hex()} was signed twice, differently"
+                self._note(Verdict.WRONG, "anchors", what)
 
     def _close(self, era: Era, told: Told, states: list[StateEvidence]) -> None:
         if not states:
@@ -153,7 +203,8 @@ class History:
         except ProtocolError as error:
             self._note(Verdict.GAP, where, f"no proof of the contracts: {error}")
 
-    def _follow_event(self, event: DeviceEvent, told: Told, carried: deque[Carried]) -> None:
+    def _follow_event(self, event: DeviceEvent, era: Era, carried: deque[Carried]) -> None:
+        told = self.told(era)
         where, name = _where(event), f"0x{event.device.hex()}"
         device = told.devices.get(event.device)
         if device is None:
@@ -169,6 +220,9 @@ class History:
             missing = f"events {device.sequence + 1} to {event.sequence - 1} of {name}"
             if event.gap_previous is not None:
                 previous = event.gap_previous
+                first, last = device.sequence + 1, event.sequence - 1
+                gap = Gap(event.device, first, last, device.previous, previous, len(self.findings))
+                self._gaps.append((era, gap))
                 self._note(Verdict.GAP, where, f"{missing} never reached the ledger, which noted it")
             else:
                 previous = _previous_of(event, told.ledger, carried)
@@ -181,6 +235,7 @@ class History:
             self._note(Verdict.WRONG, where, f"event {event.sequence} of {name}: {error}")
             return
         device.sequence, device.previous = event.sequence, chain_link(digest)
+        device.digests[event.sequence] = digest
         if event.position < event.of - 1:
             return  # the signature is over the queue's last event
         first = event.sequence - event.of + 1
@@ -246,7 +301,10 @@ def _words_of(
 
 
 def _where(statement: Statement) -> str:
-    place = statement.place
+    return _at(statement.place)
+
+
+def _at(place: Place) -> str:
     return f"block {place.block}, transaction {place.index}, log {place.log}"
 
 

@@ -11,6 +11,7 @@ from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_MANIFEST_BYTES, MAX_REPORT_BYTES
 from ledger_protocol.release.manifest import Manifest, channel_id
+from ledger_protocol.report.anchor import MAX_BATCH_BYTES
 from ledger_protocol.report.document import Report
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class GatewayNames:
             return "report does not decode"
         found = f" ({report.found})" if report.found else ""
         return f"{report.stage}: {report.reason}{found}"
+
+    def anchor(self, content: bytes) -> bytes | None:
+        """Give the block of an anchor's batch by its SHA-256, None where nobody holds it."""
+        return self._fetch(Cid(DAG_CBOR, content), MAX_BATCH_BYTES)
 
     def _block(self, digest: bytes, max_bytes: int) -> bytes | None:
         if digest not in self._blocks:

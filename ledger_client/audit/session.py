@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ledger_client.audit.collect import collect, collect_state
 from ledger_client.audit.evidence import Evidence
-from ledger_client.audit.export import read_lines, receipt_line, state_line
+from ledger_client.audit.export import anchor_line, read_lines, receipt_line, state_line
 from ledger_client.audit.history import History
+from ledger_client.audit.statements import Act
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,11 +24,13 @@ def audit_live(
     to_block: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     export: Callable[[str], None] | None = None,
+    batches: Callable[[bytes], bytes | None] | None = None,
 ) -> History:
     """Collect and prove the whole history from a node, up to `to_block` (None = its newest).
 
-    `export` is given each line of an export as it is made; `progress` blocks done and in all. Raises
-    UnreachableError; what does not hold becomes a finding.
+    `batches` gives the block of an anchor by its SHA-256, None where nobody holds it; without it the events
+    that anchors commit to are not looked at. `export` is given each line of an export as it is made;
+    `progress` blocks done and in all. Raises UnreachableError; what does not hold becomes a finding.
     """
     newest = network.block_number() if to_block is None else to_block
     history = History(trust)
@@ -37,6 +40,9 @@ def audit_live(
             statements = history.add(evidence)
             if export is not None:
                 export(receipt_line(evidence, statements))
+            for one in statements:
+                if batches is not None and isinstance(one, Act) and one.name == "Anchored":
+                    _add_batch(history, one, batches, export)
         told = history.told(era)
         for state in collect_state(
             network, era.ledger, number=last, ledger_keys=told.ledger_keys, device_keys=told.device_keys
@@ -54,7 +60,24 @@ def audit_export(lines: Iterable[bytes], trust: TrustHistory) -> History:
     for piece in read_lines(lines):
         if isinstance(piece, Evidence):
             history.add(piece)
+        elif isinstance(piece, bytes):
+            history.add_anchor(piece)
         else:
             history.add_state(piece)
     history.finish()
     return history
+
+
+def _add_batch(
+    history: History,
+    act: Act,
+    batches: Callable[[bytes], bytes | None],
+    export: Callable[[str], None] | None,
+) -> None:
+    block = batches(act.fields["content"])
+    if block is None:
+        history.miss_anchor(act.fields["root"])
+        return
+    history.add_anchor(block)
+    if export is not None:
+        export(anchor_line(block))

@@ -57,7 +57,8 @@ class DeviceEvent:
 
     `position` and `of` place it in the queue that one signature covers; `gap_previous` is the `previous` that
     the
-    device gave where events before this one are missing.
+    device gave where events before this one are missing. `anchored` = it stays off the chain, and `place` is
+    its anchor's.
     """
 
     place: Place
@@ -72,6 +73,7 @@ class DeviceEvent:
     position: int = 0
     of: int = 1
     gap_previous: bytes | None = None
+    anchored: bool = False
 
 
 Statement = Act | DeviceEvent

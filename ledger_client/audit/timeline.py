@@ -84,9 +84,13 @@ def standings(history: History, *, names: Names) -> tuple[Standing, ...]:
     placed: dict[bytes, int] = {}
     published: dict[bytes, list[bytes]] = {}
     last: dict[tuple[bytes, bytes], Row] = {}
+    said: dict[tuple[bytes, bytes], int] = {}
     for statement in history.statements:
         if isinstance(statement, DeviceEvent):
-            last[statement.device, statement.release] = _row(statement, names, {})
+            about = statement.device, statement.release
+            # An anchor may come long after, and a check says nothing of what runs.
+            if statement.kind != EventKind.CHECKED and statement.sequence >= said.get(about, 0):
+                said[about], last[about] = statement.sequence, _row(statement, names, {})
         elif statement.name in ("Enrolled", "Placed"):
             placed[statement.fields["device"]] = statement.fields["group"]
         elif statement.name == "Published":
@@ -188,7 +192,9 @@ def _who(act: Act, seats: Mapping[int, bytes]) -> str:
 def _event_text(event: DeviceEvent, names: Names) -> str:
     release = names.release(event.release) if any(event.release) else "what the factory installed"
     parts = [release, names.report(event.detail)]
-    if event.kind in (EventKind.INSTALLED, EventKind.CONFIRMED, EventKind.REVERTED, EventKind.FAILED):
+    if event.anchored:
+        parts.append("anchored, off the chain")
+    elif event.kind in (EventKind.INSTALLED, EventKind.CONFIRMED, EventKind.REVERTED, EventKind.FAILED):
         parts.append("counted in the rollout" if event.voted else "not counted in the rollout")
     return "; ".join(part for part in parts if part)
 
@@ -221,6 +227,8 @@ def _act_text(act: Act, names: Names) -> str:
             return f"0x{fields['member'].hex()}: {_roles(fields['roles'])}"
         case "OperatorApproved":
             return names.release(fields["release"])
+        case "Anchored":
+            return f"{fields['count']} events off the chain, root 0x{fields['root'].hex()[:16]}"
         case _:
             shown = {name: value for name, value in fields.items() if name not in _ACTORS}
             return ", ".join(f"{name} {_text(value)}" for name, value in shown.items())

@@ -14,6 +14,7 @@ from ledger_protocol.report.event import NO_PREVIOUS
 if TYPE_CHECKING:
     from ledger_client.audit.statements import Act
     from ledger_protocol.release.trust_root import LedgerRef
+    from ledger_protocol.report.event import UpdateEvent
 
 # The epoch in a channel's word (ledger.md, State): acts on groups and devices raise it, and log no word.
 _EPOCH_AT, _EPOCH_STEP, _U24 = 56, 1 << 56, (1 << 24) - 1
@@ -23,12 +24,17 @@ _WORD_ACTS = frozenset({"Published", "RolloutSet", "Resumed", "Halted"})
 
 @dataclass(slots=True)
 class DeviceTold:
-    """How far a device's event chain was told, and where it was placed; `group` None = no enrolment told."""
+    """How far a device's event chain was told, and where it was placed; `group` None = no enrolment told.
+
+    `digests` are those of its recorded events, `anchored` its events off the chain, both by sequence.
+    """
 
     sequence: int = 0
     previous: bytes = NO_PREVIOUS
     group: int | None = None
     retired: bool = False
+    digests: dict[int, bytes] = field(default_factory=dict)
+    anchored: dict[int, list[UpdateEvent]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ledger_client.audit.history import History
+    from ledger_client.audit.names import GatewayNames
     from ledger_client.audit.timeline import Row
     from ledger_client.audit.trust import TrustHistory
 
@@ -38,15 +39,15 @@ class _Inputs:
 
     trust: TrustHistory
     export: Path | None
+    names: GatewayNames
+    look_up: bool
 
 
-def _with_inputs(function: Callable[..., int]) -> Callable[..., int]:
+def _trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What proofs are checked against; `_trust` takes them."""
     for option in (
         click.option(
             "--fingerprint", metavar="HEX", help="what the first trust root's document must hash to (SHA-256)"
-        ),
-        click.option(
-            "--from", "export", type=_FILE, metavar="FILE", help="read an export instead of asking a node"
         ),
         click.option(
             "--trust-root",
@@ -62,6 +63,23 @@ def _with_inputs(function: Callable[..., int]) -> Callable[..., int]:
     return function
 
 
+def _with_inputs(function: Callable[..., int]) -> Callable[..., int]:
+    for option in (
+        click.option(
+            "--gateway",
+            "gateways",
+            multiple=True,
+            metavar="URL",
+            help="where to look up versions, reports and anchored events",
+        ),
+        click.option(
+            "--from", "export", type=_FILE, metavar="FILE", help="read an export instead of asking a node"
+        ),
+    ):
+        function = option(function)
+    return _trust_options(function)
+
+
 @click.group()
 def audit() -> None:
     """Prove what was released and what devices did, from any RPC node and a trust root."""
@@ -74,19 +92,11 @@ def audit() -> None:
 @_with_inputs
 @click.option("--device", metavar="0xADDRESS", help="only what is about this device")
 @click.option("--release", metavar="HEX", help="only what is about this release id")
-@click.option(
-    "--gateway",
-    "gateways",
-    multiple=True,
-    metavar="URL",
-    help="where to look up versions and reports",
-)
 @click.option("--channel", "channels", multiple=True, metavar="NAME", help="a channel's name")
 def timeline(
     app: App,
     device: str | None,
     release: str | None,
-    gateways: tuple[str, ...],
     channels: tuple[str, ...],
     **given: Any,
 ) -> int:
@@ -94,16 +104,12 @@ def timeline(
     something
     does not hold or is missing.
     """
-    from device_verifier.sources.gateway import GatewayBlocks
-    from ledger_client.audit.names import GatewayNames
     from ledger_client.audit.timeline import rows, standings
 
     wanted_device = _octets(device, 20, "--device")
     wanted_release = _octets(release, 32, "--release")
-    history = _prove(app, _inputs(app, given))
-    names = GatewayNames(
-        [GatewayBlocks(url) for url in gateways], channels=[*channels, *app.config.release.channels]
-    )
+    inputs = _inputs(app, given, channels=channels)
+    history, names = _prove(app, inputs), inputs.names
     for published in history.releases:  # a manifest names its channels, which earlier rows may need
         names.release(published)
     told = rows(history, names=names, device=wanted_device, release=wanted_release)
@@ -161,7 +167,70 @@ def export_command(app: App, output: Path | None, **given: Any) -> int:
     return _finish(app, history)
 
 
-def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
+@audit.command()
+@command(
+    "fwledger audit anchored device.anchored --device 0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+    " --trust-root trust-root.cbor"
+)
+@click.argument("file", type=_FILE)
+@click.option("--device", required=True, metavar="0xADDRESS", help="whose events they are said to be")
+@_trust_options
+def anchored(app: App, file: Path, device: str, **given: Any) -> None:
+    """Prove events that stay off the chain from a file alone: seals, receipt, tree, signatures. Asks
+    nobody.
+    """
+    from ledger_client.audit.anchored import prove_anchored
+    from ledger_protocol.report.anchor import MAX_ANCHOR_PROOF_BYTES
+
+    trust = _trust(app, given)
+    with file.open("rb") as stream:
+        raw = stream.read(MAX_ANCHOR_PROOF_BYTES + 1)
+    address = _octets(device, 20, "--device") or b""
+    try:
+        found = prove_anchored(raw, device=address, trust=trust)
+    except ProtocolError as error:
+        raise NotTrustedError(f"{file}: {error}", hint=error.hint) from error
+    events = [
+        {
+            "sequence": one.sequence,
+            "kind": one.kind.name.lower(),
+            "release": "0x" + one.release.hex(),
+            "device_time": one.time,
+            "detail": "0x" + one.detail.hex(),
+        }
+        for one in found.events
+    ]
+    document = {
+        "device": "0x" + address.hex(),
+        "block": found.block,
+        "ledger_time": found.time,
+        "gateway": "0x" + found.anchored.gateway.hex(),
+        "root": "0x" + found.anchored.root.hex(),
+        "anchored": found.anchored.count,
+        "events": events,
+    }
+    lines = [
+        f"anchored  block {found.block}, ledger {_when(found.time)}, {found.anchored.count} events in all"
+    ]
+    lines += [
+        f"event     {e['sequence']}  {e['kind']}  release {str(e['release'])[2:18]}"
+        f"  device {_when(int(str(e['device_time'])))}"
+        for e in events
+    ]
+    app.emit("audit-anchored", document, lines)
+
+
+def _inputs(app: App, given: dict[str, Any], *, channels: tuple[str, ...] = ()) -> _Inputs:
+    from device_verifier.sources.gateway import GatewayBlocks
+    from ledger_client.audit.names import GatewayNames
+
+    trust = _trust(app, given)
+    gateways = [GatewayBlocks(url) for url in given["gateways"]]
+    names = GatewayNames(gateways, channels=[*channels, *app.config.release.channels])
+    return _Inputs(trust, given["export"], names, bool(gateways))
+
+
+def _trust(app: App, given: dict[str, Any]) -> TrustHistory:
     from ledger_client.audit.trust import TrustHistory
 
     first, *later = [_read_root(path) for path in given["roots"]]
@@ -175,7 +244,7 @@ def _inputs(app: App, given: dict[str, Any]) -> _Inputs:
         ) from error
     if fingerprint is None:
         app.say(f"note: trust root {trust.digests[0].hex()} is taken as given; --fingerprint compares it")
-    return _Inputs(trust, given["export"])
+    return trust
 
 
 def _read_root(path: Path) -> bytes:
@@ -208,7 +277,8 @@ def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = N
     )
     try:
         with _progress(app) as progress:
-            return audit_live(network, inputs.trust, progress=progress, export=write)
+            batches = inputs.names.anchor if inputs.look_up else None
+            return audit_live(network, inputs.trust, progress=progress, export=write, batches=batches)
     finally:
         network.close()
 

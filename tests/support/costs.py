@@ -64,8 +64,8 @@ def page() -> str:
     ]
     notes = """\
 Anchored events are signed, kept and provable like the others, but they do not vote: a rollout whose breaker shall
-work needs its reports on the chain. A fleet that reports only to auditors pays the last line. The contract takes
-anchors; `fwledger` makes none yet.
+work needs its reports on the chain. A fleet that reports only to auditors pays the last line. `fwledger receipts
+anchor` makes anchors; `fwledger audit anchored` proves an event of one from a file.
 
 The relay and `fwledger receipts submit` choose by themselves: events of several devices about one release go as one
 batch, a device with five or more new events uses its own queue.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from ledger_client.config import SECTIONS, SHARED_ENVIRONMENT, load_config
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.ledger.receipt_proof import ReceiptProof
+from ledger_protocol.report.anchor import AnchorBatch, AnchorProof
 from ledger_protocol.report.event import EventKind
 from tests.protocol_makers import (
     ROOT_SIGNERS,
@@ -80,6 +81,14 @@ def documents() -> Iterator[object]:
     ):
         yield dag_cbor.decode(document, max_bytes=1 << 20)
     yield receipts
+    signed = device.items[0].signed
+    batch = AnchorBatch(
+        chain_id=31337, journal=device.journal, events=(signed, replace(signed, signature=bytes(64)))
+    )
+    shown = ReceiptProof(header=header, index=0, nodes=(b"node",))
+    for block in (batch.encode(), AnchorProof.of(batch, (0,), receipt=shown, log=0).encode()):
+        yield dag_cbor.decode(block, max_bytes=1 << 20)
+    yield json.loads(export.anchor_line(batch.encode()))
     yield json.loads(
         export.receipt_line(Evidence(ReceiptProof(header=header, index=0, nodes=(b"node",)), b"input"), ())
     )
