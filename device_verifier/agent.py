@@ -7,6 +7,7 @@ from device_verifier.bootloaders import BootLoader
 from device_verifier.config import DeviceConfig
 from device_verifier.durable import DurableSteps
 from device_verifier.facts import DeviceFacts, InstalledRelease
+from device_verifier.freshness import MAX_CLOCK_LEAD_S, usable_clock
 from device_verifier.identity import Identity
 from device_verifier.memory import StoreMemory
 from device_verifier.progress import Progress
@@ -14,7 +15,6 @@ from device_verifier.records import LogLine
 from device_verifier.reporter import Reporter, Statement
 from device_verifier.slots import other_slot
 from device_verifier.store import Change, Store
-from device_verifier.trusted_ledger import MAX_CLOCK_LEAD_S
 from ledger_protocol.ledger.contract_state import DeviceWord
 from ledger_protocol.report.document import Stage
 from ledger_protocol.report.event import EventKind
@@ -82,9 +82,9 @@ class Agent:
 
         A clock that is provably behind (a board without a battery starts in 1970) is no clock.
         """
-        now_s, floor = self.clock(), self.store.floor()
-        seen_s = 0 if floor is None else floor.time
-        return seen_s if now_s is None or now_s < seen_s - MAX_CLOCK_LEAD_S else now_s
+        floor = self.memory.floor()
+        now_s = usable_clock(self.clock(), self.memory.root(), floor)
+        return now_s if now_s is not None else 0 if floor is None else floor.time
 
     def log(
         self,

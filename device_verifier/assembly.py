@@ -60,7 +60,7 @@ def open_agent(
         agent = Agent(
             config=config,
             store=store,
-            memory=StoreMemory(store, factory_root=factory_root),
+            memory=StoreMemory(store, factory_root=factory_root, image=config.image),
             bootloader=simulated_bootloader(config, steps),
             identity=identity,
             steps=steps,

@@ -13,14 +13,17 @@ from typing import Final
 from device_verifier.bootloaders.simulated import MAX_TRIES
 from device_verifier.config_reader import Table, bad_config
 from device_verifier.facts import InstallMode, Window
+from device_verifier.freshness import MAX_CLOCK_LEAD_S
+from device_verifier.headers import MAX_NUMBER
 from device_verifier.health import HealthCheck
 from device_verifier.slots.layout import SlotLayout
-from ledger_protocol.limits import MAX_WITNESSES
+from ledger_protocol.limits import MAX_TIME_S, MAX_WITNESSES
 
 __all__ = [
     "DEFAULT_CONFIG_PATH",
     "BootLoaderConfig",
     "DeviceConfig",
+    "ImageFloor",
     "InstallConfig",
     "PollConfig",
     "load_config",
@@ -81,6 +84,19 @@ class InstallConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFloor:
+    """What was known when the image that runs was built: nothing older is believed, not even after a wipe.
+
+    `built_at` is that day (Unix seconds); `block` and `block_time` the newest block then, both 0 where the
+    builder did not say.
+    """
+
+    built_at: int
+    block: int
+    block_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceConfig:
     """A whole device.toml. Paths are absolute, URLs http or https.
 
@@ -99,6 +115,7 @@ class DeviceConfig:
     """Whether the device's clock can be trusted to be set."""
     device_key: Path
     hooks_dir: Path | None
+    image: ImageFloor | None
     factory_manifest: Path | None
     """The manifest block of the release that the factory wrote, if it left one."""
     rpc_urls: tuple[str, ...]
@@ -156,6 +173,7 @@ def parse_config(data: bytes, *, base: Path, name: str = "device.toml") -> Devic
         clock=top.boolean("clock", default=True),
         device_key=top.path("device_key", state_dir / "device.key"),
         hooks_dir=top.path_or_none("hooks_dir"),
+        image=_image(top),
         factory_manifest=top.path_or_none("factory_manifest"),
         rpc_urls=_urls(top, "rpc", MAX_SOURCES),
         witness_urls=_urls(top, "witness", MAX_WITNESS_URLS),
@@ -177,6 +195,23 @@ def _urls(top: Table, name: str, most: int) -> tuple[str, ...]:
         urls.append(entry.url("url"))
         entry.end()
     return tuple(urls)
+
+
+def _image(top: Table) -> ImageFloor | None:
+    table = top.table_or_empty("image")
+    built_at = table.integer_or_none("built_at", 0, MAX_TIME_S)
+    floor = None
+    if built_at is not None:
+        block = table.integer_or_none("block", 0, MAX_NUMBER)
+        # One of the two would be a floor that nobody meant.
+        time = table.integer_or_none("block_time", 0, MAX_TIME_S)
+        if (block is None) != (time is None):
+            raise bad_config(table.where, "block and block_time, or neither", "one of them")
+        floor = ImageFloor(built_at, block or 0, time or 0)
+        if floor.block_time > built_at + MAX_CLOCK_LEAD_S:
+            raise bad_config(f"{table.where}.block_time", f"at most a day after {built_at}", str(time))
+    table.end()
+    return floor
 
 
 def _slots(top: Table) -> SlotLayout:

@@ -2,10 +2,15 @@
 slot failed.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from device_verifier.steps import Step
-from ledger_protocol.report.reasons import Reason
+
+if TYPE_CHECKING:
+    from device_verifier.ledger_view import VerifiedHeader
+    from ledger_protocol.report.reasons import Reason
 
 __all__ = ["DeviceError", "NotTrusted", "SlotFailure", "SourceUnreachable", "UsageError"]
 
@@ -17,7 +22,8 @@ class DeviceError(Exception):
     where none applies); `expected` and `got` are what the check compared, as text; `hint` is what a person
     can do about it; `exit_code` is what the command line returns (design: device.md, Commands); `steps` are
     the checks that led here, the refused one last, where the caller was going through them; `release` is the
-    id of the release that was being judged when it came to that.
+    id of the release that was being judged when it came to that; `header` the block that was vouched for and
+    refused all the same, where it was.
     """
 
     exit_code: ClassVar[int] = 1
@@ -40,6 +46,7 @@ class DeviceError(Exception):
         self.hint = hint
         self.steps: tuple[Step, ...] = ()
         self.release: bytes | None = None
+        self.header: VerifiedHeader | None = None
         super().__init__(what)
 
     def with_steps(self, passed: tuple[Step, ...]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from device_verifier.errors import NotTrusted
+from device_verifier.freshness import MAX_CLOCK_LEAD_S, age_text, duration_text, is_over, newest_known
 from device_verifier.ledger_view import LedgerFloor, VerifiedHeader
 from device_verifier.refusals import refused
 from ledger_protocol.errors import MismatchError, ProtocolError, QuorumError, SignatureError
@@ -14,23 +15,13 @@ from ledger_protocol.limits import MAX_TIME_S
 from ledger_protocol.release.trust_root import HeaderTrust, QbftTrust, TrustRoot, WitnessTrust
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["MAX_CLOCK_LEAD_S", "authentic_header", "refuse_old", "usable_clock"]
+__all__ = ["authentic_header", "dated", "refuse_old"]
 
-# A header may be this far ahead of the device's clock (seconds): a day covers any drift and a wrong time
-# zone, and still stops a quorum of stolen validator keys from pushing the floor years ahead, where it would
-# refuse the truth.
-MAX_CLOCK_LEAD_S: Final = 86_400
 # The largest block number that the state file's 64-bit integers hold.
 MAX_NUMBER: Final = 2**63 - 1
 
 
-def usable_clock(now_s: int | None, root: TrustRoot, floor: LedgerFloor | None) -> int | None:
-    """Return the clock, unless it is provably wrong: behind what this device has already seen proven."""
-    seen = max(root.issued_at, root.ledger.from_time, 0 if floor is None else floor.time)
-    return None if now_s is None or now_s < seen - MAX_CLOCK_LEAD_S else now_s
-
-
-def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None) -> VerifiedHeader:
+def authentic_header(proof: LedgerProof, root: TrustRoot) -> VerifiedHeader:
     """V1: return the block that the pinned validators sealed or the pinned witnesses noted, as the root
     requires, at or above its first block.
 
@@ -56,7 +47,24 @@ def authentic_header(proof: LedgerProof, root: TrustRoot, *, clock_s: int | None
             got=f"block {header.number} at time {header.time}",
             hint="the source replays an old header; ask another",
         )
-    return header if clock_s is None else replace(header, age_s=max(0, clock_s - header.seen_at))
+    return header
+
+
+def dated(
+    header: VerifiedHeader, root: TrustRoot, *, floor: LedgerFloor | None, clock_s: int | None
+) -> VerifiedHeader:
+    """Return the header with its age, by the clock where there is a usable one.
+
+    What witnesses called the newest at some time is part of every later block, so what they said before
+    still holds: an older note that is replayed takes nothing back.
+    """
+    if floor is not None and header.number >= floor.number and floor.seen_at > header.seen_at:
+        header = replace(header, witnessed_at=floor.seen_at)
+    return replace(
+        header,
+        age_s=None if clock_s is None else max(0, clock_s - header.seen_at),
+        least_age_s=max(0, newest_known(root, floor) - header.seen_at),
+    )
 
 
 def refuse_old(
@@ -64,9 +72,20 @@ def refuse_old(
 ) -> None:
     """V2: stop at a header behind the floor, another one at its height, one too old, or one from the future.
 
-    `floor` is the newest accepted for this ledger and header trust, or None. Raises NotTrusted (split-view,
-    ledger-rollback, header-from-future, stale-ledger).
+    `floor` is the newest accepted for this ledger and header trust, or None; `header` comes from `dated`.
+    Raises NotTrusted (split-view, ledger-rollback, header-from-future, stale-ledger), with the header as what
+    was seen.
     """
+    try:
+        _refuse_old(header, root, floor=floor, clock_s=clock_s)
+    except NotTrusted as refusal:
+        refusal.header = header
+        raise
+
+
+def _refuse_old(
+    header: VerifiedHeader, root: TrustRoot, *, floor: LedgerFloor | None, clock_s: int | None
+) -> None:
     if floor is not None:
         if header.number == floor.number and floor.hash is not None and header.hash != floor.hash:
             raise NotTrusted(
@@ -93,12 +112,12 @@ def refuse_old(
             got=header.seen_at,
             hint="set the device's clock; if it is right, keys of validators or witnesses may be stolen",
         )
-    if limit is not None and header.age_s is not None and header.age_s > limit:
+    if limit is not None and is_over(limit, age_s=header.age_s, least_s=header.least_age_s):
         raise NotTrusted(
             "the newest header on offer is too old",
             reason=Reason.STALE_LEDGER,
-            expected=f"an age of at most {limit} s",
-            got=f"{header.age_s} s",
+            expected=f"at most {duration_text(limit)} old",
+            got=age_text(header.age_s, header.least_age_s),
             hint="the sources may be frozen or cut off; ask another, or check the device's clock",
         )
 

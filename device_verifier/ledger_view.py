@@ -15,7 +15,10 @@ class LedgerFloor:
 
     It belongs to one ledger under one header trust (`scope`, from `floor_scope`): a root that changes either
     starts afresh from its own `from_block`. `hash` is None for a floor that an image build set without
-    knowing it.
+    knowing it. `time` is the block's own; `seen_at` the newest time (k-th newest signer's) at which witnesses
+    called this block or one before it the newest, 0 for never: it only rises, so an older note that is
+    replayed takes no freshness back. `built_at` is when the image that runs was built, 0 where it does not
+    say: it shows a clock that is wrong, and no view to be fresh.
     """
 
     number: int
@@ -23,6 +26,13 @@ class LedgerFloor:
     time: int
     root_version: int
     scope: bytes
+    seen_at: int = 0
+    built_at: int = 0
+
+    @property
+    def fresh_at(self) -> int:
+        """The newest time (Unix seconds) up to which this state is known to be the newest."""
+        return max(self.time, self.seen_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class VerifiedHeader:
     """The k-th newest time of its witnesses (Unix seconds); None where seals alone vouch for it."""
     age_s: int | None
     """Seconds between `seen_at` and the device's clock (never negative); None without a usable clock."""
+    least_age_s: int = 0
+    """Seconds between `seen_at` and the newest time that the device has seen vouched for (never negative)."""
 
     @property
     def seen_at(self) -> int:

@@ -1,12 +1,14 @@
 """What the device remembers of the ledger between checks: `inquiry.Memory` over the store."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from device_verifier.config import ImageFloor
 from device_verifier.errors import UsageError
 from device_verifier.inquiry import Held
 from device_verifier.store import Store
-from device_verifier.trusted_ledger import LedgerFloor
+from device_verifier.trusted_ledger import LedgerFloor, floor_scope
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
@@ -21,17 +23,49 @@ class StoreMemory:
     return.
     """
 
-    def __init__(self, store: Store, *, factory_root: bytes) -> None:
-        """`factory_root` is the signed trust root of the image that runs, from `read_factory_root`."""
+    def __init__(self, store: Store, *, factory_root: bytes, image: ImageFloor | None = None) -> None:
+        """`factory_root` is the signed trust root of the image that runs, from `read_factory_root`; `image`
+        what else was known when it was built.
+        """
         self._store = store
         self._factory = factory_root
+        self._image = image
 
     def held(self) -> Held:
         """Return the newest signed root, the digests of the others, and the floor."""
         # Of one version in two envelopes, the one that was walked to: the sort keeps it behind the factory's.
         signed = sorted(dict.fromkeys((self._factory, *self._store.trust_roots())), key=_version)
         digests = tuple(SignedTrustRoot.decode(root).digest for root in signed[:-1])
-        return Held(trust_root=signed[-1], walked=digests, floor=self._store.floor())
+        return Held(trust_root=signed[-1], walked=digests, floor=self.floor())
+
+    def floor(self) -> LedgerFloor | None:
+        """Return the newest state that this device may go back to: what it accepted, or what its image
+        knows.
+        """
+        accepted = self._store.floor()
+        if self._image is None:
+            return accepted
+        built = LedgerFloor(
+            number=self._image.block,
+            hash=None,
+            time=self._image.block_time,
+            root_version=_version(self._factory),
+            scope=floor_scope(self._factory),
+            built_at=self._image.built_at,
+        )
+        if accepted is None:
+            return built
+        if accepted.scope != built.scope:
+            # The ledger or its headers changed in between: the newer root's floor is the one that counts.
+            return accepted if accepted.root_version >= built.root_version else built
+        newer = accepted if accepted.number >= built.number else built
+        return replace(
+            newer,
+            time=max(accepted.time, built.time),
+            root_version=max(accepted.root_version, built.root_version),
+            seen_at=accepted.seen_at,
+            built_at=built.built_at,
+        )
 
     def keep_root(self, signed: bytes) -> None:
         """Remember an accepted root."""

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -36,6 +37,9 @@ BUSY_TIMEOUT_S: Final = 10.0
 _NO_EVENT: Final = bytes(32)
 # What the keys of proven revocations begin with, before the release id in hex.
 _REVOKED: Final = "revoked:"
+# The floor's `seen_at`: its scope (32 bytes), then Unix seconds (8). Beside the table, so that an older agent
+# can still open the file after a revert.
+_SEEN_AT: Final = "floor-seen-at"
 _INSTALL_COLUMNS: Final = ", ".join(Install.columns())
 _SELECT_INSTALL: Final = f"SELECT {_INSTALL_COLUMNS} FROM install"  # noqa: S608 - our own names
 _INSERT_INSTALL: Final = (
@@ -97,7 +101,12 @@ class Store:
     def floor(self) -> LedgerFloor | None:
         """Return the newest accepted ledger state, or None before the first."""
         row = self._row("SELECT number, hash, time, root_version, scope FROM floor")
-        return None if row is None else LedgerFloor(*row)
+        if row is None:
+            return None
+        note = bytes(self._meta(_SEEN_AT, b""))
+        # Of another scope: an agent that does not know the note has moved the floor since.
+        seen_at = int.from_bytes(note[32:], "big") if note[:32] == row[4] else 0
+        return replace(LedgerFloor(*row), seen_at=seen_at)
 
     def revocations(self) -> dict[bytes, Revocation]:
         """Return every revocation that was ever proven, by release id."""
@@ -242,6 +251,7 @@ class Change:
         if held is not None and (
             floor.root_version < held.root_version
             or (floor.scope == held.scope and (floor.number, floor.time) < (held.number, held.time))
+            or (floor.scope == held.scope and floor.seen_at < held.seen_at)
         ):
             raise RuntimeError("the ledger floor never goes back")
         self._db.execute("DELETE FROM floor")
@@ -249,6 +259,7 @@ class Change:
             "INSERT INTO floor (number, hash, time, root_version, scope) VALUES (?, ?, ?, ?, ?)",
             (floor.number, floor.hash, floor.time, floor.root_version, floor.scope),
         )
+        self._set_meta(_SEEN_AT, floor.scope + floor.seen_at.to_bytes(8, "big"))
 
     def keep_revocation(self, release: bytes, revoked: Revocation) -> None:
         """Keep a proven revocation for ever."""

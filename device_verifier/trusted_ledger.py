@@ -7,7 +7,8 @@ is a programming error (`RuntimeError`), a bad document is the other side's (`No
 from collections.abc import Iterable, Sequence
 
 from device_verifier.errors import NotTrusted, readable
-from device_verifier.headers import MAX_CLOCK_LEAD_S, authentic_header, refuse_old, usable_clock
+from device_verifier.freshness import MAX_CLOCK_LEAD_S, age_text, usable_clock
+from device_verifier.headers import authentic_header, dated, refuse_old
 from device_verifier.ledger_view import LedgerFloor, LedgerView, VerifiedHeader
 from device_verifier.refusals import as_not_trusted, passed
 from device_verifier.sources import StateQuery
@@ -95,12 +96,13 @@ class TrustedLedger:
         self._roots.refuse_expired(self._now_s, "the device's clock")
         with as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V1"):
             decoded = LedgerProof.decode(proof)
-        floor = self._floor if self._floor is not None and self._floor.scope == self._roots.scope else None
+        floor = self._scoped_floor()
         clock_s = usable_clock(self._now_s, self.root, floor)
-        header = authentic_header(decoded, self.root, clock_s=clock_s)
+        header = authentic_header(decoded, self.root)
         self._steps.append(passed("V1", "header", _vouched_by(header), f"block {header.number}"))
+        header = dated(header, self.root, floor=floor, clock_s=clock_s)
         refuse_old(header, self.root, floor=floor, clock_s=clock_s)
-        age = "age unknown (no clock)" if header.age_s is None else f"{header.age_s} s old"
+        age = age_text(header.age_s, header.least_age_s)
         self._steps.append(passed("V2", "header", "not behind the newest accepted, fresh", age))
         self._roots.refuse_expired(header.seen_at, "the proven header")
         with as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V3"):
@@ -116,13 +118,14 @@ class TrustedLedger:
         """
         if not self._read_through:
             raise RuntimeError("no proof has been accepted yet: call read first")
-        header = self._accepted_header()
+        header, before = self._accepted_header(), self._scoped_floor()
         return LedgerFloor(
             number=header.number,
             hash=header.hash,
             time=header.time,
             root_version=self.root.version,
             scope=self._roots.scope,
+            seen_at=max(header.witnessed_at or 0, 0 if before is None else before.seen_at),
         )
 
     def read(self, query: StateQuery) -> LedgerView:
@@ -163,6 +166,10 @@ class TrustedLedger:
             envelope_hints=self._hints,
             steps=self.steps,
         )
+
+    def _scoped_floor(self) -> LedgerFloor | None:
+        """The stored floor, if it is of the ledger and header trust of the newest root held."""
+        return self._floor if self._floor is not None and self._floor.scope == self._roots.scope else None
 
     def _prove_account(self) -> bytes:
         """V3: the pinned ledger exists in this state, with the pinned code; return its storage root."""

@@ -2,16 +2,17 @@
 
 import argparse
 import json
-import time
 from typing import Any
 
-from device_verifier.assembly import STATE_NAME, open_agent, simulated_bootloader
+from device_verifier.assembly import STATE_NAME, open_agent, simulated_bootloader, system_clock
 from device_verifier.cli.output import Answer
+from device_verifier.cli.views import clock_text, status_document, status_sentence
 from device_verifier.config import DeviceConfig
 from device_verifier.durable import DurableSteps
 from device_verifier.errors import DeviceError
 from device_verifier.facts import facts_to_json
 from device_verifier.identity import load_identity
+from device_verifier.memory import StoreMemory, read_factory_root
 from device_verifier.progress import Progress
 from device_verifier.records import BUSY_PHASES, LogLine, read_reason
 from device_verifier.slots import SLOT_NAMES
@@ -31,6 +32,7 @@ def status(config: DeviceConfig, arguments: argparse.Namespace, progress: Progre
         return Answer(json.loads(facts), facts.rstrip("\n"))
     with Store(config.state_dir / STATE_NAME, steps=DurableSteps()) as store:
         document = _document(config, store)
+        document["ledger_view"] = _view(config, store)
         history = store.log(DETAILED_LINES)
     lines = _lines(document)
     if arguments.detailed:
@@ -102,6 +104,15 @@ def _document(config: DeviceConfig, store: Store) -> dict[str, Any]:
     }
 
 
+def _view(config: DeviceConfig, store: Store) -> dict[str, Any] | None:
+    try:
+        factory_root = read_factory_root(config.trust_root)
+    except DeviceError:
+        return None  # every other command says so; this one shows what there is
+    memory = StoreMemory(store, factory_root=factory_root, image=config.image)
+    return status_document(memory, now_s=system_clock(config))
+
+
 def _lines(document: dict[str, Any]) -> list[str]:
     slots = document["slots"]
     running, primary = document["running"], document["primary"]
@@ -118,9 +129,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
     proven = "nothing proven yet"
     if floor is not None:
         proven = (
-            f"block {floor['block']} of {_clock(floor['time'])}, trust root {floor['trust_root_version']}"
+            f"block {floor['block']} of {clock_text(floor['time'])}, trust root {floor['trust_root_version']}"
         )
     lines.append(f"floors   security version {document['security_floor']}; {proven}")
+    if document["ledger_view"] is not None:
+        lines.append(f"view     {status_sentence(document['ledger_view'])}")
     install = document["install"]
     if install is not None and (install["reason"] or document["phase"] in BUSY_PHASES):
         why = f": {install['reason']} {install['detail']}".rstrip() if install["reason"] else ""
@@ -129,7 +142,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
     if checked is not None:
         reason = read_reason(checked["reason"])
         meaning = "a code of a newer agent" if reason is None else reason.meaning
-        lines.append(f"check    {_clock(checked['at'])} {checked['reason']}: {meaning}")
+        lines.append(f"check    {clock_text(checked['at'])} {checked['reason']}: {meaning}")
     lines.append(f"events   {document['pending_events']} not proven to be on the ledger")
     return lines
 
@@ -138,7 +151,7 @@ def _detailed(document: dict[str, Any], history: list[LogLine]) -> list[str]:
     refusals = document["refusals"]
     lines = ["refused:"] if refusals else []
     for refusal in refusals:
-        again = "" if refusal["retry_at"] is None else f", again after {_clock(refusal['retry_at'])}"
+        again = "" if refusal["retry_at"] is None else f", again after {clock_text(refusal['retry_at'])}"
         lines.append(f"  {refusal['release']}: {refusal['reason']}{again}: {refusal['detail']}")
     return [*lines, "history:", *("  " + _readable(line) for line in history)]
 
@@ -161,13 +174,9 @@ def _entry(line: LogLine) -> dict[str, Any]:
 
 
 def _readable(line: LogLine) -> str:
-    parts = [_clock(line.at_s), line.what]
+    parts = [clock_text(line.at_s), line.what]
     if line.release is not None:
         parts.append("0x" + line.release.hex()[:12])
     if line.reason is not None:
         parts.append(f"[{line.reason.value}]")
     return " ".join([*parts, line.detail]).rstrip()
-
-
-def _clock(at_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))

@@ -12,6 +12,7 @@ from device_verifier import updater
 from device_verifier.assembly import network_sources, open_agent, open_bundle_sources
 from device_verifier.cli.output import Answer
 from device_verifier.cli.reporting import report_if_possible
+from device_verifier.cli.views import is_old_view, seen_document, seen_sentence
 from device_verifier.config import DeviceConfig
 from device_verifier.errors import DeviceError, UsageError
 from device_verifier.inquiry import Consultation
@@ -33,6 +34,8 @@ def check(config: DeviceConfig, arguments: argparse.Namespace, progress: Progres
         try:
             consultation = updater.check(agent, sources, override=arguments.now)
         except DeviceError as error:
+            if is_old_view(error):
+                return _old(error, arguments, "fwledger/device-check/1")
             _explain_error(arguments, error)
             raise
     decision = consultation.decision
@@ -40,6 +43,8 @@ def check(config: DeviceConfig, arguments: argparse.Namespace, progress: Progres
     if consultation.release is not None:
         document["version"] = consultation.release.manifest.version
     lines = [*_explained(arguments, decision.steps), _sentence(decision, consultation)]
+    header = consultation.learned.view.header
+    lines += filter(None, [seen_sentence(header, bundle=arguments.bundle is not None)])
     # A source may be asked twice; one line says it.
     for note in dict.fromkeys(str(refusal.error) for refusal in consultation.learned.refusals):
         print(f"note: a source was not used: {note}", file=sys.stderr)
@@ -53,6 +58,8 @@ def install(config: DeviceConfig, arguments: argparse.Namespace, progress: Progr
             try:
                 outcome = updater.install(agent, sources, override=arguments.now)
             except DeviceError as error:
+                if is_old_view(error):
+                    return _old(error, arguments, "fwledger/device-install/1")
                 _explain_error(arguments, error)
                 raise
         if arguments.bundle is None:
@@ -116,6 +123,28 @@ def _sources(config: DeviceConfig, arguments: argparse.Namespace) -> Generator[S
         yield sources
 
 
+def _old(error: DeviceError, arguments: argparse.Namespace, schema: str) -> Answer:
+    """What is on offer is real, and too old to act on: a state of the device, with what it saw."""
+    if error.header is None:
+        raise RuntimeError("a view that is old has a header")
+    document = {
+        "schema": schema,
+        "action": Action.REFUSE.value,
+        "reason": error.reason.value,
+        "target": None,
+        "steps": _steps(error.steps),
+        **seen_document(error.header),
+    }
+    lines = [
+        *_explained(arguments, error.steps),
+        f"nothing to install: {error.reason.value}: {error.reason.meaning}",
+        seen_sentence(error.header, bundle=arguments.bundle is not None),
+        f"expected {error.expected}, got {error.got}",
+        f"hint: {error.hint}",
+    ]
+    return Answer(document, "\n".join(filter(None, lines)), EXIT_REFUSED)
+
+
 def _installed(outcome: Outcome, explained: list[str]) -> Answer:
     document: dict[str, object] = {
         "schema": "fwledger/device-install/1",
@@ -151,11 +180,15 @@ def _decision(decision: Decision) -> dict[str, object]:
         "action": decision.action.value,
         "reason": decision.reason.value,
         "target": None if decision.target is None else _hex(decision.target),
-        "steps": [
-            {"check": s.check, "what": s.what, "expected": s.expected, "found": s.found, "ok": s.ok}
-            for s in decision.steps
-        ],
+        "steps": _steps(decision.steps),
     }
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, object]]:
+    return [
+        {"check": s.check, "what": s.what, "expected": s.expected, "found": s.found, "ok": s.ok}
+        for s in steps
+    ]
 
 
 def _learned(consultation: Consultation) -> dict[str, object]:
@@ -163,9 +196,7 @@ def _learned(consultation: Consultation) -> dict[str, object]:
     return {
         "source": consultation.learned.source,
         "head": None if view.head is None else _hex(view.head),
-        "block": view.header.number,
-        "block_time": view.header.time,
-        "age_s": view.header.age_s,
+        **seen_document(view.header),
         "trust_root_version": view.root.version,
     }
 

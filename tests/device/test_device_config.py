@@ -151,3 +151,34 @@ def test_a_whole_config_is_read(tmp_path):
     assert config.install.windows == (Window(frozenset({5, 6}), 23 * 60 + 30, 4 * 60),)
     assert (config.bootloader.tries, config.clock, config.group, config.channel) == (3, True, 7, None)
     assert config.health[0].command == ("/usr/bin/true",)
+
+
+IMAGE = "\n[image]\nbuilt_at = 1795219200\nblock = 12\nblock_time = 1795219100\n"
+
+
+def test_an_images_floor_is_read_whole_and_may_be_a_time_alone():
+    parsed = parse_config((GOOD + IMAGE).encode(), base=Path("/"))
+    assert (parsed.image.built_at, parsed.image.block, parsed.image.block_time) == (
+        1795219200,
+        12,
+        1795219100,
+    )
+    alone = parse_config((GOOD + "\n[image]\nbuilt_at = 5\n").encode(), base=Path("/"))
+    assert (alone.image.built_at, alone.image.block) == (5, 0)
+    assert parse_config(GOOD.encode(), base=Path("/")).image is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("block = 12\n", "", "block and block_time"),
+        ("built_at = 1795219200\n", "", "image"),
+        ("built_at = 1795219200", "built_at = -1", "built_at"),
+        ("built_at = 1795219200", 'built_at = "yesterday"', "built_at"),
+        ("block = 12", "block = 9223372036854775808", "block"),
+        ("block_time = 1795219100", "block_time = 1795305601", "block_time"),
+    ],
+)
+def test_an_images_floor_that_nobody_meant_is_refused(old, new, named):
+    assert old in IMAGE
+    assert named in refused((GOOD + IMAGE.replace(old, new)).encode())

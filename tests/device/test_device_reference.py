@@ -60,6 +60,7 @@ def test_the_example_shows_every_key_that_the_reader_knows(monkeypatch):
     document = tomllib.loads(TOML)
     places = {
         "device.toml": document,
+        "device.toml: image": document["image"],
         "device.toml: rpc[0]": document["rpc"][0],
         "device.toml: witness[0]": document["witness"][0],
         "device.toml: gateway[0]": document["gateway"][0],
