@@ -15,7 +15,16 @@ from eth_account import Account
 from eth_utils import function_abi_to_4byte_selector
 from eth_utils.abi import event_abi_to_log_topic
 
-from tests.contract.evm import CHAIN_ID, GENESIS_TIME, Machine, RawLog, Receipt, created_at, private_key
+from tests.contract.evm import (
+    CHAIN_ID,
+    GENESIS_TIME,
+    MACHINES,
+    Machine,
+    RawLog,
+    Receipt,
+    created_at,
+    private_key,
+)
 
 ARTIFACTS = Path(__file__).parents[2] / "contracts" / "artifacts"
 DAY = 86_400
@@ -301,6 +310,12 @@ class World:
         assert receipt.created == journal_address
         self.journal = Contract("UpdateJournal", receipt.created)
 
+    def twin(self) -> World:
+        """Give another world that stands where this one stands now."""
+        world = copy.copy(self)
+        world.machine = self.machine.copy()
+        return world
+
     def ledger_args(self, journal: bytes) -> tuple[Any, ...]:
         return (
             journal,
@@ -508,18 +523,13 @@ class World:
 
 
 @functools.cache
-def _deployed(fork: str, threshold: int) -> World:
-    world = World(Machine(fork), publish_threshold=threshold, govern_threshold=threshold)
-    world.machine.keep()
-    return world
+def _deployed(machines: str, fork: str, threshold: int) -> World:
+    return World(MACHINES.make(fork), publish_threshold=threshold, govern_threshold=threshold)
 
 
 def fresh(fork: str = "prague", threshold: int = 1) -> World:
     """Give a newly deployed pair: three publishers and governors, of whom `threshold` must approve."""
-    base = _deployed(fork, threshold)
-    world = copy.copy(base)
-    world.machine = base.machine.copy()
-    return world
+    return _deployed(MACHINES.name, fork, threshold).twin()
 
 
 def refused(receipt: Receipt, reason: str) -> None:

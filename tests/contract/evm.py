@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import rlp
 from eth.chains.base import ChainContext
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks import BerlinVM, PragueVM
+from eth.vm.forks import BerlinVM, CancunVM, PragueVM
 from eth.vm.message import Message
 from eth_hash.auto import keccak
 from eth_keys import keys
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 CHAIN_ID = 4242
 GENESIS_TIME = 1_800_000_000
 GAS_LIMIT = 30_000_000
+COINBASE = b"\xc0" * 20
+FUNDS = 10**24
 BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
-FORKS = {"berlin": BerlinVM, "prague": PragueVM}
+FORKS = {"berlin": BerlinVM, "cancun": CancunVM, "prague": PragueVM}
 
 
 def private_key(seed: int) -> Any:
@@ -41,10 +47,11 @@ class Receipt:
     reason: str
     logs: tuple[RawLog, ...]
     created: bytes
+    transaction: bytes = field(compare=False, repr=False)
 
 
 class Machine:
-    """One account state that changes by transactions; `fork()` gives a copy of the last `keep()`."""
+    """One account state that changes by transactions."""
 
     def __init__(
         self, fork: str = "prague", *, db: Any = None, root: bytes = BLANK_ROOT, time: int = GENESIS_TIME
@@ -52,14 +59,13 @@ class Machine:
         self.fork_name = fork
         self._vm = FORKS[fork]
         self._db = db if db is not None else AtomicDB()
-        self._root = root
         self._number = 1
         self.time = time
         self.state = self._vm.get_state_class()(self._db, self._context(), root)
 
     def _context(self) -> ExecutionContext:
         return ExecutionContext(
-            coinbase=b"\xc0" * 20,
+            coinbase=COINBASE,
             timestamp=self.time,
             block_number=self._number,
             difficulty=1,
@@ -76,16 +82,20 @@ class Machine:
         self._number += 1
         self.state.execution_context = self._context()
 
-    def keep(self) -> None:
-        self.state.lock_changes()
-        self._root = self.state.make_state_root()
-        self.state.persist()
-
     def copy(self) -> Machine:
-        return Machine(self.fork_name, db=self._db, root=self._root, time=self.time)
+        """Give another machine that stands where this one stands now."""
+        root = self.root()
+        self.state.persist()
+        return Machine(self.fork_name, db=self._db, root=root, time=self.time)
 
-    def fund(self, address: bytes) -> None:
-        self.state.set_balance(address, 10**24)
+    def root(self) -> bytes:
+        """Give the root of the whole state, as a block would hold it."""
+        self.state.lock_changes()
+        return self.state.make_state_root()
+
+    def fund(self, address: bytes, amount: int = FUNDS) -> None:
+        self.state.set_balance(address, amount)
+        self.state.lock_changes()
 
     def storage(self, address: bytes, slot: int) -> int:
         return self.state.get_storage(address, slot)
@@ -102,14 +112,13 @@ class Machine:
     def code(self, address: bytes) -> bytes:
         return self.state.get_code(address)
 
-    def send(self, key: Any, to: bytes, data: bytes, *, gas: int = 16_000_000) -> Receipt:
+    def send(self, key: Any, to: bytes, data: bytes, *, gas: int = 16_000_000, value: int = 0) -> Receipt:
         sender = key.public_key.to_canonical_address()
         if not self.state.get_balance(sender):
             self.fund(sender)
-            self.state.lock_changes()
         nonce = self.state.get_nonce(sender)
         unsigned = self._vm.get_transaction_builder().create_unsigned_transaction(
-            nonce=nonce, gas_price=1, gas=gas, to=to, value=0, data=data
+            nonce=nonce, gas_price=1, gas=gas, to=to, value=value, data=data
         )
         tx = unsigned.as_signed_transaction(key, chain_id=CHAIN_ID)
         computation = self.state.apply_transaction(tx)
@@ -118,9 +127,10 @@ class Machine:
         return Receipt(
             ok=computation.is_success,
             gas=gas_used,
-            reason="" if computation.is_success else _reason(computation.output),
+            reason="" if computation.is_success else reason_of(computation.output),
             logs=tuple(RawLog(*entry) for entry in computation.get_log_entries()),
             created=created_at(sender, nonce),
+            transaction=tx.encode(),
         )
 
     def call(self, sender: bytes, to: bytes, data: bytes) -> bytes:
@@ -133,7 +143,7 @@ class Machine:
         computation = self.state.computation_class.apply_message(self.state, message, context)
         self.state.revert(snapshot)
         if not computation.is_success:
-            raise AssertionError(f"call failed: {_reason(computation.output)!r}")
+            raise AssertionError(f"call failed: {reason_of(computation.output)!r}")
         return computation.output
 
 
@@ -141,8 +151,29 @@ def created_at(sender: bytes, nonce: int) -> bytes:
     return keccak(rlp.encode([sender, nonce]))[12:]
 
 
-def _reason(output: bytes) -> str:
+def reason_of(output: bytes) -> str:
+    """Give the text of an Error(string), "" where there is none."""
     if output[:4] != bytes.fromhex("08c379a0"):
         return ""
     length = int.from_bytes(output[36:68], "big")
     return output[68 : 68 + length].decode()
+
+
+# ---------------------------------------------------------------- which machine the tests run on
+
+
+class Machines:
+    """What makes a new machine: py-evm, or py-evm in step with a real engine (tests/contract/conftest.py)."""
+
+    def __init__(self) -> None:
+        self.name, self.make = "py-evm", Machine
+
+    @contextlib.contextmanager
+    def made_by(self, name: str, make: Callable[[str], Any]) -> Iterator[None]:
+        before = self.name, self.make
+        self.name, self.make = name, make
+        yield
+        self.name, self.make = before
+
+
+MACHINES = Machines()
