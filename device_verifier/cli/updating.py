@@ -42,13 +42,13 @@ def check(config: DeviceConfig, arguments: argparse.Namespace, progress: Progres
     document = {"schema": "fwledger/device-check/1", **_decision(decision), **_learned(consultation)}
     if consultation.release is not None:
         document["version"] = consultation.release.manifest.version
-    lines = [*_explained(arguments, decision.steps), _sentence(decision, consultation)]
-    header = consultation.learned.view.header
-    lines += filter(None, [seen_sentence(header, bundle=arguments.bundle is not None)])
+    seen = seen_sentence(consultation.learned.view.header, bundle=arguments.bundle is not None)
+    lines = [*_explained(arguments, decision.steps), seen, _sentence(decision, consultation)]
     # A source may be asked twice; one line says it.
     for note in dict.fromkeys(str(refusal.error) for refusal in consultation.learned.refusals):
         print(f"note: a source was not used: {note}", file=sys.stderr)
-    return Answer(document, "\n".join(lines), EXIT_UPDATE_AVAILABLE if decision.installs else _code(decision))
+    text = "\n".join(filter(None, lines))
+    return Answer(document, text, EXIT_UPDATE_AVAILABLE if decision.installs else _code(decision))
 
 
 def install(config: DeviceConfig, arguments: argparse.Namespace, progress: Progress) -> Answer:
