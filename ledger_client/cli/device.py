@@ -11,12 +11,14 @@ import click
 from ledger_client.cli.acts import approval_document, approval_options, settle
 from ledger_client.cli.app import PATH, App, command
 from ledger_client.config import checksum_address, parse_address
-from ledger_client.errors import UsageError
+from ledger_client.errors import EXIT_NOT_TRUSTED, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ledger_client.acts import Act, Rollout
+    from ledger_client.journal import Enrolment
 
 
 @click.group()
@@ -26,21 +28,36 @@ def device() -> None:
 
 @device.command("enrol")
 @command("fwledger device enrol camera-1.request camera-2.request --group 1", sends=True)
-@click.argument("requests", nargs=-1, required=True, type=PATH, metavar="REQUEST...")
-@click.option("--group", type=click.IntRange(0, 2**24 - 1), required=True, help="the devices' group")
+@click.argument("requests", nargs=-1, type=PATH, metavar="[REQUEST...]")
+@click.option(
+    "--csv",
+    "listing",
+    type=PATH,
+    metavar="FILE",
+    help="devices in bulk; columns request, or address and commitment; and group",
+)
+@click.option("--group", type=click.IntRange(0, 2**24 - 1), help="the devices' group")
 @click.option("--compatible", help="refuse requests of another product line")
-def enrol(app: App, requests: tuple[Path, ...], group: int, compatible: str | None) -> None:
+def enrol(
+    app: App, requests: tuple[Path, ...], listing: Path | None, group: int | None, compatible: str | None
+) -> int | None:
     """Enrol devices from their request files, after checking that each holds its key. Needs an enroller.
 
-    A device that is in the group already is left as it is, so the command can be repeated.
+    A device that is in the group already is left as it is, so the command can be repeated; up to 128 share a
+    transaction. With --csv all lines are checked first; a device that is enrolled in another group is listed,
+    and the command then ends with 1.
     """
     from ledger_client.fleet import plan_enrolments, read_request
-    from ledger_client.journal import MAX_ENROLMENTS
 
+    if bool(requests) == (listing is not None):
+        raise UsageError("enrol whom?", hint="name request files, or a list of them with --csv")
+    if listing is not None:
+        return _enrol_list(app, listing, group=group, compatible=compatible)
+    if group is None:
+        raise UsageError("enrol into which group?", hint="--group N")
     asked = [read_request(path) for path in requests]
     new, already = plan_enrolments(app.journal, asked, group=group, compatible=compatible)
-    for start in range(0, len(new), MAX_ENROLMENTS):
-        app.send(app.journal.enrol(new[start : start + MAX_ENROLMENTS]))
+    _send_enrolments(app, new)
     document = {
         "group": group,
         "enrolled": [checksum_address(one.device) for one in new],
@@ -49,6 +66,53 @@ def enrol(app: App, requests: tuple[Path, ...], group: int, compatible: str | No
     lines = [f"enrolled  {checksum_address(one.device)} in group {group}" for one in new]
     lines += [f"already   {checksum_address(address)} in group {group}" for address in already]
     app.emit("device-enrol", document, lines)
+    return None
+
+
+def _enrol_list(app: App, listing: Path, *, group: int | None, compatible: str | None) -> int | None:
+    from ledger_client.enrolment_list import plan_list, read_list
+
+    listed = read_list(listing, group=group, compatible=compatible)
+    if unproven := sum(not one.proven for one in listed):
+        app.say(
+            f"note: {unproven} devices are listed without a request: that they hold their keys is not checked"
+        )
+    plan = plan_list(
+        app.journal, listed, from_block=app.config.chain.from_block, to_block=app.network.block_number()
+    )
+    _send_enrolments(app, [one.enrolment for one in plan.new])
+    parts = {
+        "enrolled": plan.new,
+        "already": plan.already,
+        "elsewhere": tuple(one for one, _ in plan.elsewhere),
+    }
+    document: dict[str, Any] = {
+        name: [
+            {
+                "device": checksum_address(one.enrolment.device),
+                "group": one.enrolment.group,
+                "line": one.where,
+            }
+            for one in rows
+        ]
+        for name, rows in parts.items()
+    }
+    for row, (_, found) in zip(document["elsewhere"], plan.elsewhere, strict=True):
+        row["found_in"] = found
+    lines = [f"enrolled  {len(plan.new)} devices", f"already   {len(plan.already)} devices"]
+    lines += [
+        f"{row['line']}: {row['device']} is in group {row['found_in']}, not {row['group']}"
+        for row in document["elsewhere"]
+    ]
+    app.emit("device-enrol-list", document, lines)
+    return EXIT_NOT_TRUSTED if plan.elsewhere else None
+
+
+def _send_enrolments(app: App, new: Sequence[Enrolment]) -> None:
+    from ledger_client.journal import MAX_ENROLMENTS
+
+    for start in range(0, len(new), MAX_ENROLMENTS):
+        app.send(app.journal.enrol(new[start : start + MAX_ENROLMENTS]))
 
 
 @device.command("retire")
