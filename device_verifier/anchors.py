@@ -27,9 +27,7 @@ def anchored_events(raw: bytes, *, root: TrustRoot) -> tuple[SignedEvent, ...]:
     with as_not_trusted(Reason.BAD_PROOF, "the anchor proof"):
         proof = AnchorProof.decode(raw)
         header = parse_header(proof.receipt.header)
-    vouched = authentic_header(
-        LedgerProof(header=proof.receipt.header, note=proof.receipt.note), root, clock_s=None
-    )
+    vouched = authentic_header(LedgerProof(header=proof.receipt.header, note=proof.receipt.note), root)
     if noted_hash(header) != vouched.hash:
         other = MismatchError("its note is of another block", expected=vouched.hash, got=noted_hash(header))
         raise refused(other, Reason.BAD_PROOF, "the anchor proof")
