@@ -1,4 +1,4 @@
-"""The only module that knows py-evm: it executes transactions and calls on a state, and nothing else.
+"""The only module, with ``watched_evm``, that knows py-evm: it executes transactions and calls on a state.
 
 py-evm is archived. Everything around it (blocks, tries, pool, RPC) is ours, so another EVM takes its place
 by giving what ``evm`` asks for.
@@ -6,9 +6,10 @@ by giving what ``evm`` asks for.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
@@ -40,6 +41,10 @@ from local_chain.forks import Fork
 from local_chain.headers import EMPTY_TRIE_ROOT
 from local_chain.receipts import Log
 from local_chain.transactions import LEGACY, AccessList, Transaction
+from local_chain.watched_evm import opcode_name, watched
+
+if TYPE_CHECKING:
+    from local_chain.watching import Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -51,11 +56,11 @@ _VMS: Mapping[Fork, Any] = {
     Fork.CANCUN: CancunVM,
     Fork.PRAGUE: PragueVM,
 }
+_CODE_DEPOSIT = "Write contract code"  # py-evm's reason for what a new contract's code costs
 # geth's words, by which client libraries tell the errors apart.
 _ERROR_TEXTS: tuple[tuple[type[VMError], str], ...] = (
     (Revert, "execution reverted"),
     (OutOfGas, "out of gas"),
-    (InvalidInstruction, "invalid opcode"),
     (InvalidJumpDestination, "invalid jump destination"),
     (InsufficientFunds, "insufficient balance for transfer"),
     (WriteProtection, "write protection"),
@@ -124,9 +129,7 @@ class PyEvm:
         return outcome, tuple((who, tuple(slots)) for who, slots in seen.items() if who not in made)
 
     def _run(self, state: Any, call: Call) -> Outcome:
-        # A call costs nothing and tips nobody, whatever the block's base fee.
-        state.get_gas_price = lambda _transaction: 0
-        state.get_tip = lambda _transaction: 0
+        _make_free(state)
         nonce = state.get_nonce(call.sender)
         to, access = call.to or b"", [(address, list(slots)) for address, slots in call.access_list]
         unsigned = self._builder.new_unsigned_access_list_transaction(
@@ -204,14 +207,24 @@ class _PyEvmExecution:
         self._builder = builder
         self._state = state
 
-    def apply(self, transaction: Transaction, *, gas_before: int) -> Outcome:
+    def apply(
+        self,
+        transaction: Transaction,
+        *,
+        gas_before: int,
+        watcher: Watcher | None = None,
+        free: bool = False,
+    ) -> Outcome:
         if gas_before + transaction.gas > self._state.gas_limit:
             raise InvalidTransaction("exceeds block gas limit")
         native = _native(self._builder, transaction)
         self._state.lock_changes()
         snapshot = self._state.snapshot()
         try:
-            computation = self._state.apply_transaction(native)
+            with _watching(self._state, watcher):
+                computation = (
+                    _run_free(self._state, native) if free else self._state.apply_transaction(native)
+                )
         except ChainError:  # the state could not be read: no fault of the transaction
             raise
         except ValidationError as error:
@@ -228,6 +241,33 @@ class _PyEvmExecution:
     def finish(self) -> bytes:
         self._state.persist()
         return bytes(self._state.state_root)
+
+
+def _make_free(state: Any) -> None:
+    """Let a message cost nothing and tip nobody, whatever the block's base fee."""
+    state.get_gas_price = lambda _transaction: 0
+    state.get_tip = lambda _transaction: 0
+
+
+def _run_free(state: Any, native: Any) -> Any:
+    if native.gas < native.intrinsic_gas:
+        raise ValidationError("intrinsic gas too low")
+    _make_free(state)
+    executor = state.get_transaction_executor()
+    computation = executor.build_computation(executor.build_evm_message(native), native)
+    return executor.finalize_computation(native, computation)
+
+
+@contextlib.contextmanager
+def _watching(state: Any, watcher: Watcher | None) -> Iterator[None]:
+    if watcher is None:
+        yield
+        return
+    state.computation_class = watched(type(state).computation_class, watcher, _error_text)
+    try:
+        yield
+    finally:
+        del state.computation_class
 
 
 class _NodeDb(BaseDB):
@@ -291,6 +331,10 @@ def _outcome(vm: Any, transaction: Any, computation: Any) -> Outcome:
 
 
 def _error_text(error: VMError) -> str:
+    if isinstance(error, InvalidInstruction):  # "Invalid opcode 0xc @ 0"
+        return f"invalid opcode: {opcode_name(int(str(error).split()[2], 16))}"
+    if isinstance(error, OutOfGas) and _CODE_DEPOSIT in str(error):
+        return "contract creation code storage out of gas"
     return next(
         (text for kind, text in _ERROR_TEXTS if isinstance(error, kind)), str(error) or type(error).__name__
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from local_chain.receipts import Log
     from local_chain.transactions import AccessList, Authorization, Transaction
+    from local_chain.watching import Watcher
 
 
 class NodeTable(Protocol):
@@ -91,8 +92,18 @@ class Outcome:
 class Execution(Protocol):
     """A state being changed by the transactions of one block."""
 
-    def apply(self, transaction: Transaction, *, gas_before: int) -> Outcome:
-        """Execute one; InvalidTransaction, with the state unchanged, when no block may hold it here."""
+    def apply(
+        self,
+        transaction: Transaction,
+        *,
+        gas_before: int,
+        watcher: Watcher | None = None,
+        free: bool = False,
+    ) -> Outcome:
+        """Execute one; InvalidTransaction, with the state unchanged, when no block may hold it here.
+
+        ``watcher`` is told of every step. ``free`` asks neither for fees nor whether the sender may send.
+        """
         ...
 
     def finish(self) -> bytes:

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 
 from local_chain.errors import ChainError, ExecutionFailed
 from local_chain.json_input import parse_json
-from local_chain.rpc import about, blocks, dev, filters, logs, sending, signing, state, subscriptions, txpool
+from local_chain.rpc import (
+    about,
+    blocks,
+    dev,
+    filters,
+    logs,
+    sending,
+    signing,
+    state,
+    subscriptions,
+    tracing,
+    txpool,
+)
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
 
@@ -30,7 +42,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
 SERVER_ERROR, NO_NOTIFICATIONS, LIMIT_EXCEEDED, REVERTED = -32000, -32001, -32005, 3  # as geth numbers them
 
 # The modules fill the table when they are imported.
-METHOD_MODULES = (about, blocks, dev, filters, logs, sending, signing, state, subscriptions, txpool)
+METHOD_MODULES = (about, blocks, dev, filters, logs, sending, signing, state, subscriptions, tracing, txpool)
 
 _log = logging.getLogger(__name__)
 

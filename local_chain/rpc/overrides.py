@@ -39,12 +39,21 @@ def state_overrides(value: Json) -> Changes:
 
 def block_overrides(value: Json) -> Mapping[str, Any]:
     """Fields of ``Environment`` by name, from geth's names for them."""
-    fields = _known(value, _BLOCK_FIELDS)
+    fields = known(value, _BLOCK_FIELDS)
     return {
         ours: member(fields, theirs, parser, None)
         for theirs, (ours, parser) in _BLOCK_FIELDS.items()
         if fields.get(theirs) is not None
     }
+
+
+def known(value: Json, names: tuple[str, ...] | Mapping[str, object]) -> Mapping[str, Json]:
+    """An object with no other fields: one that was ignored would make an answer to another question."""
+    fields = mapping(value)
+    unknown = sorted(set(fields) - set(names))
+    if unknown:
+        raise InvalidParams(f"expected only {', '.join(names)}, got {unknown[0][:40]}")
+    return fields
 
 
 _BLOCK_FIELDS: dict[str, tuple[str, Callable[[Json], Any]]] = {
@@ -59,7 +68,7 @@ _ACCOUNT_FIELDS = ("balance", "nonce", "code", "state", "stateDiff")
 
 
 def _change(value: Json) -> Change:
-    fields = _known(value, _ACCOUNT_FIELDS)
+    fields = known(value, _ACCOUNT_FIELDS)
     if fields.get("state") is not None and fields.get("stateDiff") is not None:
         raise InvalidParams("account has both state and stateDiff")
     return Change(
@@ -79,13 +88,4 @@ def _bounded(value: Json) -> Mapping[str, Json]:
     fields = mapping(value)
     if len(fields) > MAX_OVERRIDES:
         raise InvalidParams(f"expected at most {MAX_OVERRIDES} entries, got {len(fields)}")
-    return fields
-
-
-def _known(value: Json, names: tuple[str, ...] | Mapping[str, object]) -> Mapping[str, Json]:
-    """An object with no other fields: one that was ignored would make an answer to another question."""
-    fields = mapping(value)
-    unknown = sorted(set(fields) - set(names))
-    if unknown:
-        raise InvalidParams(f"expected only {', '.join(names)}, got {unknown[0][:40]}")
     return fields

@@ -180,7 +180,7 @@ def test_a_plain_transfer_needs_no_access_list(node) -> None:
 def test_an_access_list_of_a_failing_call_says_why(node) -> None:
     listed = node.rpc("eth_createAccessList", {"to": NOBODY}, "latest", {NOBODY: {"code": "0x600754fe"}})
     assert listed["accessList"] == [{"address": NOBODY, "storageKeys": [word(7)]}]
-    assert listed["error"] == "invalid opcode"
+    assert listed["error"] == "invalid opcode: INVALID"
 
 
 # --- signing
