@@ -284,11 +284,11 @@ class Change:
         self._db.execute("UPDATE install SET phase = ?, reason = ?, detail = ?", (phase, reason, detail))
 
     def set_verdict(self, reason: Reason, detail: str) -> None:
-        """Note why the trial failed, before the boot loader is told: the slot that it falls back to reports
+        """Note why an armed slot must not run or stay, before the boot loader is told: the other slot reports
         it.
         """
-        if self._store.phase() is not Phase.TRIAL:
-            raise RuntimeError("only a trial gets a verdict")
+        if self._store.phase() not in {Phase.ARMED, Phase.TRIAL}:
+            raise RuntimeError("only an armed slot or one on trial gets a verdict")
         self._db.execute("UPDATE install SET reason = ?, detail = ?", (reason, detail))
 
     def set_terms(self, origin: Origin, *, overridden: bool) -> None:

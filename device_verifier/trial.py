@@ -20,12 +20,13 @@ from device_verifier.records import Install, Phase, Refusal
 from device_verifier.reporter import Statement
 from device_verifier.slots import hash_slot, other_slot
 from device_verifier.sources import BlockSource, LedgerSource
+from device_verifier.withdrawn import ask_again, why_withdrawn
 from ledger_protocol.release.manifest import Manifest
 from ledger_protocol.report.document import Stage
 from ledger_protocol.report.event import EventKind
 from ledger_protocol.report.reasons import Reason
 
-__all__ = ["Trial", "examine", "mark_good", "note_armed", "settle"]
+__all__ = ["Trial", "disarm_if_revoked", "examine", "mark_good", "note_armed", "settle"]
 
 # Seconds. A revert for reachability alone is tried again, first after an hour, then ever later: an outage
 # must not freeze a fleet, nor make every device reboot every hour while it lasts.
@@ -88,22 +89,38 @@ def examine(agent: Agent, *, ledgers: Sequence[LedgerSource], blocks: Sequence[B
         agent.bootloader.mark_bad(install.slot)
         return Trial(Phase.TRIAL, install.reason, None, reboot=True)
     report = _health(agent, install, ledgers, blocks)
-    if report.reason is None:
-        _confirm(agent, install)
-        return Trial(Phase.CONFIRMED, None, report, reboot=False)
-    detail = "; ".join(f"{result.name}: {result.detail}" for result in report.failed)[:1000]
-    with agent.store.change() as change:
-        change.set_verdict(report.reason, detail)
-        agent.log(change, "unhealthy", release=install.release, reason=report.reason, detail=detail)
-    agent.bootloader.mark_bad(install.slot)
-    return Trial(Phase.TRIAL, report.reason, report, reboot=True)
+    reason, detail = report.reason, "; ".join(f"{each.name}: {each.detail}" for each in report.failed)[:1000]
+    if reason is None:
+        # A slot that confirmed could not be left by itself any more: the last moment to ask.
+        ask_again(agent, install, ledgers=ledgers)
+        detail = why_withdrawn(agent, install)
+        if not detail:
+            _confirm(agent, install)
+            return Trial(Phase.CONFIRMED, None, report, reboot=False)
+        reason = Reason.REVOKED
+    _condemn(agent, install, reason, detail)
+    return Trial(Phase.TRIAL, reason, report, reboot=True)
+
+
+def disarm_if_revoked(agent: Agent) -> None:
+    """Take an armed slot back whose release was proven revoked since; the running slot goes on.
+
+    Call it after a proof was accepted. Raises SlotFailure where the boot loader cannot be changed.
+    """
+    install = agent.store.install()
+    if install is None or install.phase is not Phase.ARMED or agent.running == install.slot:
+        return
+    detail = why_withdrawn(agent, install)
+    if detail:
+        _condemn(agent, install, Reason.REVOKED, detail)
+        settle(agent)
 
 
 def mark_good(agent: Agent, *, ledgers: Sequence[LedgerSource], blocks: Sequence[BlockSource]) -> None:
     """Confirm the running slot by hand, after the very checks that it would pass by itself.
 
-    Raises SlotFailure: `health-failed` or `connectivity-lost` (nothing changes; the next boot decides),
-    `rollback` for a slot below the floor.
+    Raises SlotFailure: `health-failed`, `connectivity-lost` or `revoked` (nothing changes; the next boot
+    decides), `rollback` for a slot below the floor.
     """
     install = agent.store.install()
     if settle(agent) is Phase.TRIAL and install is not None and agent.running == install.slot:
@@ -116,6 +133,16 @@ def mark_good(agent: Agent, *, ledgers: Sequence[LedgerSource], blocks: Sequence
                 expected="every health check passes",
                 got=install.detail if first is None else f"{first.name}: {first.detail or 'failed'}",
                 hint="mend it, then mark it good; or reboot to fall back",
+            )
+        ask_again(agent, install, ledgers=ledgers)
+        withdrawn = why_withdrawn(agent, install)
+        if withdrawn:
+            raise SlotFailure(
+                f"the release in slot {install.slot} was revoked after it was armed",
+                reason=Reason.REVOKED,
+                expected="a release that may be installed",
+                got=withdrawn,
+                hint="reboot: the device falls back to its other slot",
             )
         _confirm(agent, install)
         return
@@ -152,6 +179,15 @@ def note_armed(agent: Agent, install: Install) -> None:
             ),
         )
         agent.log(change, "armed", release=install.release, detail=f"slot {install.slot}")
+
+
+def _condemn(agent: Agent, install: Install, reason: Reason, detail: str) -> None:
+    """Write down why the slot must not stay, then tell the boot loader: the other slot reports it."""
+    with agent.store.change() as change:
+        change.set_verdict(reason, detail)
+        what = "withdrawn" if reason is Reason.REVOKED else "unhealthy"
+        agent.log(change, what, release=install.release, reason=reason, detail=detail)
+    agent.bootloader.mark_bad(install.slot)
 
 
 def _health(
@@ -247,6 +283,8 @@ def _write_down_revert(agent: Agent, install: Install, reason: Reason) -> None:
     if reason is Reason.CONNECTIVITY_LOST:
         retry_at_s = agent.at_s() + min(LONGEST_RETRY_S, FIRST_RETRY_S << min(count - 1, 16))
     detail = install.detail or reason.meaning
+    revoked = reason is Reason.REVOKED
+    stage = Stage.CONFIRM if revoked else Stage.BOOT if install.reason is None else Stage.HEALTH
     with agent.store.change() as change:
         change.move(Phase.REVERTED, reason=reason, detail=detail)
         if reason is not Reason.BOOT_LOADER:
@@ -258,9 +296,11 @@ def _write_down_revert(agent: Agent, install: Install, reason: Reason) -> None:
             Statement(
                 kind=kind,
                 release=install.release,
-                stage=Stage.BOOT if install.reason is None else Stage.HEALTH,
+                stage=Stage.ARM if revoked and install.phase is Phase.ARMED else stage,
                 reason=reason,
-                expected="a slot that starts and passes every health check",
+                expected="a release that is not revoked"
+                if revoked
+                else "a slot that starts and passes every health check",
                 found=detail,
                 version_before=manifest.version,
                 version_after="" if runs is None else runs.version,

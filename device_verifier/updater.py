@@ -22,7 +22,7 @@ from device_verifier.slots import SlotTarget
 from device_verifier.sources import BlockSource, LedgerSource
 from device_verifier.sources.bundle import Bundle
 from device_verifier.staging import read_back, stage_component
-from device_verifier.trial import installed_release, note_armed, settle
+from device_verifier.trial import disarm_if_revoked, installed_release, note_armed, settle
 from ledger_protocol.release.manifest import Component, Manifest
 from ledger_protocol.release.trust_root import KeySet
 from ledger_protocol.report.document import Stage
@@ -76,10 +76,12 @@ def check(agent: Agent, sources: Sources, *, override: bool = False) -> Consulta
             memory=agent.memory,
         )
     except DeviceError as error:
+        disarm_if_revoked(agent)
         _note_check(agent, error.reason, error.release)
         if isinstance(error, NotTrusted):
             _remember(agent, error.release, error.reason, str(error), Stage.VERIFY)
         raise
+    disarm_if_revoked(agent)
     decision, head = consultation.decision, consultation.learned.view.head
     _note_check(agent, decision.reason, head)
     if decision.action is Action.REFUSE:

@@ -1,15 +1,18 @@
 """V12 and V13: the new slot confirms itself, or the device falls back and says why."""
 
+import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from device_verifier import trial
+from device_verifier import trial, updater
 from device_verifier.bootloaders import SlotState
 from device_verifier.durable import DurableSteps
 from device_verifier.errors import SlotFailure
 from device_verifier.records import Phase
+from ledger_protocol.ledger.contract_state import Revocation
 from ledger_protocol.report.reasons import Reason
 from tests.sim.device import SimDevice
 from tests.sim.power import CountingSteps, PowerCut
@@ -382,3 +385,182 @@ def test_a_confirmed_release_is_what_runs(device):
 def test_the_cut_twin_and_the_real_disk_have_the_same_doors():
     twin = {name for name in vars(CountingSteps) if not name.startswith("_")}
     assert {name for name in vars(DurableSteps) if not name.startswith("_")} <= twin
+
+
+# -- revoked between arming and the reboot
+
+
+def revoke(device, release, **terms):
+    device.repository.revoke(release.id, **terms)
+    device.repository.seal()
+
+
+def factory(device):
+    with device.agent() as agent:
+        return agent.installed().release
+
+
+@pytest.mark.parametrize("mandatory", [False, True])
+def test_a_release_revoked_between_arming_and_reboot_is_not_confirmed(device, mandatory):
+    release = installed(device, GOOD, security_version=3)
+    revoke(device, release, mandatory=mandatory)
+    answer = device.boot()
+    assert (answer.reason, answer.reboot) == (Reason.REVOKED, True)
+    assert (device.running, device.phase) == ("a", Phase.REVERTED)
+    assert device.kinds() == ["baseline", "installed", "reverted"]
+    with device.store() as store:
+        assert store.install().reason is Reason.REVOKED
+        assert store.install().detail.startswith("revoked at ")
+        assert store.security_floor() == 1, "a floor that this release never confirmed"
+    assert device.install().decision.reason is Reason.REVOKED
+    assert device.boot().phase is Phase.REVERTED
+
+
+def test_a_release_revoked_after_a_stick_was_used_falls_back_where_the_network_says_so(device):
+    release = device.release(images=GOOD)
+    assert device.install(bundle=device.bundle(release)).armed
+    revoke(device, release)
+    assert device.boot().reason is Reason.REVOKED
+    assert device.running == "a"
+
+
+def test_without_anybody_to_ask_what_was_proven_before_still_counts(device):
+    release = device.release(images=GOOD)
+    assert device.install(bundle=device.bundle(release)).armed
+    device.power_on()
+    revoke(device, release)
+    with device.agent() as agent:
+        agent.memory.keep_revocations({release.id: Revocation(time=1, reason=1, mandatory=False)})
+    device.ledger.down = True
+    assert device.start().reason is Reason.REVOKED
+
+
+def test_without_anybody_to_ask_and_nothing_proven_the_trial_ends_well(device):
+    release = device.release(images=GOOD)
+    assert device.install(bundle=device.bundle(release)).armed
+    revoke(device, release)
+    device.ledger.down = True
+    assert device.boot().phase is Phase.CONFIRMED
+    device.ledger.down = False
+    assert device.check().decision.reason is Reason.REVOKED_NO_SUCCESSOR
+
+
+def test_a_device_does_not_fall_back_to_a_release_that_is_revoked_as_hard(device):
+    before = factory(device)
+    release = installed(device, GOOD)
+    device.repository.revoke(before)
+    revoke(device, release)
+    assert device.boot().phase is Phase.CONFIRMED
+    assert device.check().decision.reason is Reason.REVOKED_NO_SUCCESSOR
+
+
+def test_a_device_falls_back_from_a_mandatory_revocation_to_a_release_that_may_still_run(device):
+    before = factory(device)
+    release = installed(device, GOOD)
+    device.repository.revoke(before)
+    revoke(device, release, mandatory=True)
+    assert device.boot().reason is Reason.REVOKED
+    assert device.running == "a"
+
+
+def test_a_device_does_not_go_back_to_a_release_that_must_be_left_at_once(device):
+    before = factory(device)
+    release = installed(device, GOOD)
+    device.repository.revoke(before, mandatory=True)
+    revoke(device, release, mandatory=True)
+    assert device.boot().phase is Phase.CONFIRMED
+    assert device.running == "b"
+
+
+def test_a_device_never_gives_up_its_only_good_slot(device):
+    release = installed(device, GOOD)
+    revoke(device, release)
+    with device.agent() as agent:
+        agent.bootloader.mark_bad("a")
+    assert device.boot().phase is Phase.CONFIRMED
+    assert device.running == "b"
+
+
+def test_a_halt_between_arming_and_reboot_is_no_reason_to_fall_back(device):
+    installed(device, GOOD)
+    device.repository.halt()
+    device.repository.seal()
+    assert device.boot().phase is Phase.CONFIRMED
+
+
+def test_an_ill_release_that_is_also_revoked_failed_for_its_health(device):
+    release = installed(device, BAD)
+    revoke(device, release)
+    assert device.boot().reason is Reason.HEALTH_FAILED
+
+
+def test_mark_good_does_not_confirm_what_was_revoked_meanwhile(device):
+    release = installed(device, GOOD)
+    revoke(device, release)
+    device.power_on()
+    with device.agent() as agent, pytest.raises(SlotFailure) as caught:
+        trial.mark_good(agent, ledgers=[device.ledger], blocks=[device.blocks])
+    assert caught.value.reason is Reason.REVOKED
+    assert device.phase is Phase.TRIAL
+    assert device.start().reason is Reason.REVOKED
+
+
+def test_a_check_that_proves_the_armed_release_revoked_disarms_it(device):
+    release = installed(device, GOOD)
+    revoke(device, release, mandatory=True)
+    assert device.check().decision.reason is Reason.REVOKED
+    assert (device.phase, loader_state(device, "b")) == (Phase.REVERTED, SlotState.BAD)
+    assert device.power_on() == "a"
+    assert device.kinds() == ["baseline", "installed", "reverted"]
+    device.repository.publish(device.repository.build(3, images=GOOD))
+    device.repository.seal()
+    assert device.install().armed
+
+
+def test_a_check_that_says_nothing_against_it_leaves_the_armed_slot_armed(device):
+    installed(device, GOOD)
+    device.repository.halt()
+    device.repository.seal()
+    device.check()
+    assert (device.phase, loader_state(device, "b")) == (Phase.ARMED, SlotState.TRIAL)
+
+
+def test_every_cut_of_a_trial_of_a_revoked_release_ends_in_the_old_slot(tmp_path, device):
+    release = installed(device, GOOD, security_version=3)
+    revoke(device, release, mandatory=True)
+    every_cut_reverts(tmp_path, device, lambda copy, steps: copy.boot(steps))
+
+
+def test_every_cut_of_disarming_a_revoked_release_ends_in_the_old_slot(tmp_path, device):
+    release = installed(device, GOOD, security_version=3)
+    revoke(device, release, mandatory=True)
+
+    def check(copy, steps):
+        with copy.agent(steps) as agent:
+            updater.check(agent, copy.sources)
+
+    every_cut_reverts(tmp_path, device, check)
+
+
+def every_cut_reverts(tmp_path, device, act):
+    """Cut `act` before and after each durable step, let the device start again, and see where it ends."""
+
+    def copied(name):
+        shutil.copytree(device.path, tmp_path / name)
+        return replace(device, path=tmp_path / name)
+
+    steps = CountingSteps()
+    act(copied("count"), steps)
+    assert steps.point > 6
+    for point in range(steps.point):
+        copy = copied(f"cut-{point}")
+        with pytest.raises(PowerCut):
+            act(copy, CountingSteps(cut_at=point, seed=point))
+        for _ in range(3):
+            copy.boot()
+        assert (copy.running, copy.phase) == ("a", Phase.REVERTED), point
+        assert copy.kinds() == ["baseline", "installed", "reverted"], point
+        with copy.store() as store:
+            assert store.security_floor() == 1
+            assert store.install().reason is Reason.REVOKED
+        assert loader_state(copy, "b") is SlotState.BAD
