@@ -294,6 +294,8 @@ class World:
         self, machine: Machine, *, publish_threshold: int = 1, govern_threshold: int = 1, count: int = 3
     ):
         self.machine = machine
+        # How long approvals count, unless a test says otherwise.
+        self.valid_s = DAY
         self.deployer = private_key(1)
         self.anyone = private_key(2)
         self.publishers = ascending([private_key(0x10 + i) for i in range(count)])
@@ -349,7 +351,7 @@ class World:
         return [by_address[raw.address].log(raw) for raw in receipt.logs]
 
     def deadline(self) -> int:
-        return self.machine.time + DAY
+        return self.machine.time + self.valid_s
 
     def word(self, channel: bytes) -> int:
         return self.view(self.ledger, "word", channel)
