@@ -379,6 +379,46 @@ def test_a_whole_update_from_the_command_line(site):
     ]  # fmt: skip
 
 
+ALL_CHECKS = [f"V{number}" for number in range(10)]
+
+
+def explained(text):
+    """The lines of an explanation: (check, how it went)."""
+    return [tuple(line.split()[:2]) for line in text.splitlines() if line.startswith("V")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "stopped", "missing"),
+    [
+        (lambda site: site.repository.seal(signers=[0]), "V1", ALL_CHECKS[2:]),
+        (
+            lambda site: site.repository.announce_root(b"\x01" * 32) or site.repository.seal(),
+            "V4",
+            ALL_CHECKS[5:],
+        ),
+        (lambda site: site.repository.halt() or site.repository.seal(), "V5", ALL_CHECKS[6:9]),
+    ],
+    ids=["forged header", "missing root", "halted"],
+)
+def test_an_explanation_names_every_check_and_those_that_it_did_not_come_to(site, spoil, stopped, missing):
+    site.device.release(images=GOOD)
+    site.relay.down = True
+    spoil(site)
+    _, out, err = site("check", "--explain")
+    lines = explained(out + err)
+    assert {check for check, _ in lines} == set(ALL_CHECKS)
+    assert [check for check, how in lines if how == "--"] == missing
+    assert stopped in {check for check, how in lines if how == "NO"}
+
+
+def test_an_explanation_where_nobody_answers_names_every_check_too(site):
+    site.node.refused = {"eth_getProof"}
+    site.relay.down = True
+    code, _, err = site("check", "--explain")
+    assert code == 3
+    assert {check for check, _ in explained(err)} == set(ALL_CHECKS)
+
+
 def test_an_unhealthy_update_falls_back_on_the_command_line(site):
     site.device.release(images=BAD)
     site("install")
