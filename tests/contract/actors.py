@@ -525,13 +525,13 @@ class World:
 
 
 @functools.cache
-def _deployed(machines: str, fork: str, threshold: int) -> World:
-    return World(MACHINES.make(fork), publish_threshold=threshold, govern_threshold=threshold)
+def _deployed(machines: str, threshold: int) -> World:
+    return World(MACHINES.make(), publish_threshold=threshold, govern_threshold=threshold)
 
 
-def fresh(fork: str = "prague", threshold: int = 1) -> World:
+def fresh(*, threshold: int = 1) -> World:
     """Give a newly deployed pair: three publishers and governors, of whom `threshold` must approve."""
-    return _deployed(MACHINES.name, fork, threshold).twin()
+    return _deployed(MACHINES.name, threshold).twin()
 
 
 def refused(receipt: Receipt, reason: str) -> None:

@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.actors import World, fresh
+from tests.contract.answers import processes
+from tests.contract.engines import ENGINES, SCENARIOS
 from tests.contract.evm import MACHINES
-from tests.contract.lockstep import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Modules whose tests call contracts: the others read sources and artifacts, or compare pure functions.
-SCENARIOS = (
-    *("approvals", "batches", "channels", "deploy", "devices", "events", "gas", "governance", "groups"),
-    *("refusals", "revocations", "trust_roots", "votes"),
-)
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__.rpartition(".test_")[2] in SCENARIOS:
-        marked = [
-            pytest.param(name, marks=pytest.mark.engines(*needed)) if needed else name
-            for name, (needed, _) in ENGINES.items()
-        ]
-        metafunc.parametrize("engine", ["py-evm", *marked], indirect=True)
+    module = metafunc.module.__name__.rpartition(".test_")[2]
+    if module in SCENARIOS:
+        runs = [(name, ENGINES[name][0]) for name in SCENARIOS[module]]
+        named = [pytest.param(n, marks=pytest.mark.engines(needed)) if needed else n for n, needed in runs]
+        metafunc.parametrize("engine", ["py-evm", *named], indirect=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engines_end_with_the_session() -> Iterator[None]:
+    with processes:
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,10 @@ class Machine:
         self.state.make_state_root()
         return tuple(self.state._account_db._get_account(a).storage_root for a in addresses)
 
+    def slots_met(self, address: bytes) -> list[int]:
+        """Give the slots that were read or written since this machine was made."""
+        return sorted(self.state._account_db._get_address_store(address).get_accessed_slots())
+
     def code(self, address: bytes) -> bytes:
         return self.state.get_code(address)
 
@@ -166,10 +170,10 @@ class Machines:
     """What makes a new machine: py-evm, or py-evm in step with a real engine (tests/contract/conftest.py)."""
 
     def __init__(self) -> None:
-        self.name, self.make = "py-evm", Machine
+        self.name, self.make = "py-evm", lambda: Machine()
 
     @contextlib.contextmanager
-    def made_by(self, name: str, make: Callable[[str], Any]) -> Iterator[None]:
+    def made_by(self, name: str, make: Callable[[], Any]) -> Iterator[None]:
         before = self.name, self.make
         self.name, self.make = name, make
         yield
