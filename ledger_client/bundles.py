@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ledger_client.ledger import Ledger
     from ledger_client.rotation import RootShelf
     from ledger_client.trust import HeldRoot
+    from ledger_client.witness.notes import Vouched
     from ledger_protocol.bundle import BundleReader
 
 
@@ -55,6 +56,7 @@ def make_bundle(
     *,
     held: HeldRoot,
     shelf: RootShelf,
+    vouched: Vouched,
     channel: str,
     groups: Sequence[int],
     devices: Sequence[bytes],
@@ -67,16 +69,31 @@ def make_bundle(
 ) -> list[Path]:
     """Write the bundle of a channel's head to `out` (ends in .car), in parts where it is large; the paths.
 
-    `components` limits it to some images. The proof covers the groups and, where given, the devices' own
-    words; older trust roots come from `shelf`, else from `content`. What would be written is checked as a
-    device would, before the first byte is.
+    It shows the state at the `vouched` block, with its note. `components` limits it to some images. The proof
+    covers the groups and, where given, the devices' own words; older trust roots come from `shelf`, else from
+    `content`. What would be written is checked as a device would, before the first byte is.
     """
-    head = ledger.head(channel_id(channel))
+    head = ledger.head(channel_id(channel), block=vouched.number)
     if head is None:
-        raise UsageError(f"nothing was published on channel {channel} yet")
-    proof = channel_proof(
-        ledger, channel_id(channel), groups=groups, devices=devices, journal=journal, from_block=from_block
+        raise UsageError(
+            f"nothing was published on channel {channel} up to block {vouched.number}",
+            hint="a publication of a moment ago may wait for its block to be final"
+            if vouched.note is not None
+            else "",
+        )
+    proof = vouched.attach(
+        channel_proof(
+            ledger,
+            channel_id(channel),
+            groups=groups,
+            devices=devices,
+            journal=journal,
+            from_block=from_block,
+            block=vouched.number,
+        ),
+        held.root,
     )
+    _check_header(proof.encode(), held)
     manifest = content.get(Cid(DAG_CBOR, head))
     envelope = _envelope_of(proof.envelopes, head, content)
     verified = verify_release(envelope, manifest, head=head, root=held.root)
@@ -113,6 +130,11 @@ def make_bundle(
             raise UsageError(f"cannot write the bundle {out}", got=got, hint=hint) from error
         raise
     return paths
+
+
+def _check_header(proof: bytes, held: HeldRoot) -> None:
+    """Refuse to write a stick that no device would believe: seals or note are checked as a device does."""
+    TrustedLedger(trust_root=held.signed, floor=None, now_s=None).update_header(proof)
 
 
 def _fresh(path: Path) -> Path:

@@ -77,6 +77,14 @@ class RelayConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessConfig:
+    """Who gives notes of witnesses: URLs of `fwledger witness run`, folders of its `--out`, or note files."""
+
+    sources: tuple[str, ...] = ()
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. `path` is the file that was read, or None."""
 
@@ -85,6 +93,7 @@ class Config:
     account: AccountConfig = field(default_factory=AccountConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     relay: RelayConfig = field(default_factory=RelayConfig)
+    witness: WitnessConfig = field(default_factory=WitnessConfig)
     path: Path | None = None
 
 
@@ -94,6 +103,7 @@ SECTIONS: dict[str, type] = {
     "account": AccountConfig,
     "release": ReleaseConfig,
     "relay": RelayConfig,
+    "witness": WitnessConfig,
 }
 
 # Names that other Ethereum tools read already (Foundry's `cast`), so that one environment serves all.
@@ -247,6 +257,8 @@ def _value(kind: object, value: object, *, name: str, base: Path) -> object:
         if name.endswith((".rpc", ".gateways")):
             for text in texts:
                 check_url(text, name=name)
+        if name.endswith("witness.sources"):
+            return tuple(text if "://" in text else str(base / text) for text in texts)
         return texts
     if kind == "bytes | None":
         return parse_address(value, where=name)

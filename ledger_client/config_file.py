@@ -60,6 +60,11 @@ channels = []
 [relay]
 # `fwledger relay up` listens here.
 listen = "127.0.0.1:8181"
+
+[witness]
+# Who gives notes, if the trust root pins witnesses: URLs of `fwledger witness run`, folders of its --out.
+sources = []
+timeout_s = 10
 """
 
 

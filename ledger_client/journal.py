@@ -95,9 +95,9 @@ class Journal:
         """The address of the ledger that this journal was made with."""
         return bytes(self.contract.read("ledger"))
 
-    def device(self, address: bytes) -> DeviceWord:
+    def device(self, address: bytes, *, block: int | str = "latest") -> DeviceWord:
         """A device's word; all zero where it was never enrolled."""
-        return DeviceWord.decode(int(self.contract.read("device", address)))
+        return DeviceWord.decode(int(self.contract.read("device", address, block=block)))
 
     def tally(self, release: bytes, published_at: int) -> Tally:
         """The votes of one publication."""

@@ -81,18 +81,18 @@ class Ledger:
         """The address of the journal that this ledger was made with."""
         return bytes(self.contract.read("journal"))
 
-    def head(self, channel: bytes) -> bytes | None:
+    def head(self, channel: bytes, *, block: int | str = "latest") -> bytes | None:
         """The newest release of a channel, None where nothing was ever published."""
-        found = bytes(self.contract.read("head", channel))
+        found = bytes(self.contract.read("head", channel, block=block))
         return found if any(found) else None
 
     def word(self, channel: bytes) -> ChannelWord:
         """Sequence, floor, flags and rollout of a channel; all zero where nothing was published."""
         return ChannelWord.decode(int(self.contract.read("word", channel)))
 
-    def channel_of(self, group: int) -> bytes | None:
+    def channel_of(self, group: int, *, block: int | str = "latest") -> bytes | None:
         """The channel that a group follows, None where it follows none."""
-        found = bytes(self.contract.read("channel_of", group))
+        found = bytes(self.contract.read("channel_of", group, block=block))
         return found if any(found) else None
 
     def revoked(self, release: bytes) -> Revocation | None:

@@ -5,7 +5,6 @@ A proof is only assembled here; `ledger_protocol` verifies it. Node answers are 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.config import checksum_address
@@ -25,7 +24,7 @@ from ledger_protocol.ledger.receipt_proof import (
 from ledger_protocol.ledger.witness_note import verify_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from ledger_client.ledger import Ledger
@@ -155,13 +154,10 @@ def read_note(path: Path, root: TrustRoot) -> tuple[bytes, VerifiedNote]:
     return note, verify_note(note, root.headers.witnesses)
 
 
-def with_note(proof: LedgerProof, note: bytes, root: TrustRoot) -> LedgerProof:
-    """The proof with a note; the header stays only where pinned validators sealed it."""
-    return replace(proof, note=note, header=proof.header if root.headers.qbft is not None else None)
-
-
-def receipt_proof(network: Network, transaction: bytes) -> ReceiptProof:
-    """A proof of a mined transaction's receipt, with the sealed header of its block.
+def receipt_proof(
+    network: Network, transaction: bytes, *, note_at: Callable[[int], bytes | None] = lambda _: None
+) -> ReceiptProof:
+    """A proof of a mined transaction's receipt, with its block's header and the note that `note_at` gives.
 
     Raises NodeRefusedError where the node does not know the transaction, or gives receipts that are not the
     block's.
@@ -170,11 +166,13 @@ def receipt_proof(network: Network, transaction: bytes) -> ReceiptProof:
     if not isinstance(found, dict):
         raise NodeRefusedError(f"the node knows no mined transaction 0x{transaction.hex()}")
     number = _quantity(found, "blockNumber")
-    return block_receipt_proof(network, number, _quantity(found, "transactionIndex"))
+    return block_receipt_proof(network, number, _quantity(found, "transactionIndex"), note=note_at(number))
 
 
-def block_receipt_proof(network: Network, number: int, index: int) -> ReceiptProof:
-    """A proof of the receipt of a block's `index`-th transaction."""
+def block_receipt_proof(
+    network: Network, number: int, index: int, *, note: bytes | None = None
+) -> ReceiptProof:
+    """A proof of the receipt of a block's `index`-th transaction; `note` goes beside the header."""
     header = raw_header(network, number)
     encoded = [_encode_receipt(entry) for entry in _block_receipts(network, number)]
     try:
@@ -187,7 +185,7 @@ def block_receipt_proof(network: Network, number: int, index: int) -> ReceiptPro
                 got=root.hex(),
                 hint="ask another node",
             )
-        return ReceiptProof(header=header, index=index, nodes=build_receipt_proof(encoded, index))
+        return ReceiptProof(header=header, index=index, nodes=build_receipt_proof(encoded, index), note=note)
     except ProtocolError as error:
         raise NodeRefusedError(f"receipts of block {number} make no proof: {error}") from error
 

@@ -1,8 +1,7 @@
 """Evidence: what shows a third party that the contracts logged a statement, without asking anybody.
 
-A sealed header, the proof of one receipt under it, and the transaction's input. The input is not proved: it
-only
-carries devices' signatures, which prove themselves.
+A header with its seals or a note, the proof of one receipt under it, and the transaction's input. The input
+is not proved: it only carries devices' signatures, which prove themselves.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from ledger_client.audit.findings import Finding, Verdict
 from ledger_client.audit.signatures import Carried, carried_in, recovered
 from ledger_client.audit.statements import Act, DeviceEvent, Place, Statement, statements
 from ledger_client.audit.told import DeviceTold, Told
+from ledger_client.audit.trust import NoNoteError
 from ledger_client.errors import ClientError
 from ledger_protocol.errors import ProofError, ProtocolError
 from ledger_protocol.ledger.merkle_patricia import NodeSet
@@ -58,6 +59,9 @@ class History:
             proven = prove(evidence, trust=self.trust)
             era = self.trust.era_of(proven.block)
             found = statements(proven, ledger=era.ledger)
+        except NoNoteError as error:
+            self._note(Verdict.GAP, _place_of(evidence), str(error))
+            return ()
         except (ProtocolError, ClientError) as error:
             self._note(Verdict.WRONG, _place_of(evidence), str(error))
             return ()
@@ -185,6 +189,9 @@ class History:
                 header = self.trust.verify_header(
                     state.proof.header or b"", number=number, note=state.proof.note
                 )
+            except NoNoteError as error:
+                self._note(Verdict.GAP, where, str(error))
+                continue
             except (ProtocolError, ClientError) as error:
                 self._note(Verdict.WRONG, where, str(error))
                 continue

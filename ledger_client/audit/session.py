@@ -9,6 +9,10 @@ from ledger_client.audit.evidence import Evidence
 from ledger_client.audit.export import anchor_line, read_lines, receipt_line, state_line
 from ledger_client.audit.history import History
 from ledger_client.audit.statements import Act
+from ledger_client.errors import UsageError
+from ledger_client.witness.notes import Notes
+from ledger_protocol.errors import ProtocolError
+from ledger_protocol.ledger.header import parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,21 +26,37 @@ def audit_live(
     trust: TrustHistory,
     *,
     to_block: int | None = None,
+    notes: Notes | None = None,
+    known: Iterable[bytes] = (),
     progress: Callable[[int, int], None] | None = None,
     export: Callable[[str], None] | None = None,
     batches: Callable[[bytes], bytes | None] | None = None,
 ) -> History:
-    """Collect and prove the whole history from a node, up to `to_block` (None = its newest).
+    """Collect and prove the whole history from a node, up to `to_block` (None = the newest block that the
+    pinned header signers vouch for).
 
-    `batches` gives the block of an anchor by its SHA-256, None where nobody holds it; without it the events
-    that anchors commit to are not looked at. `export` is given each line of an export as it is made;
-    `progress` blocks done and in all. Raises UnreachableError; what does not hold becomes a finding.
+    `notes` is asked where witnesses are pinned; `known` are the lines of an earlier export, whose evidence is
+    taken again (witnesses do not keep notes for ever). `batches` gives the block of an anchor by its SHA-256,
+    None where nobody holds it; without it the events that anchors commit to are not looked at. `export` is
+    given each line of an export as it is made; `progress` blocks done and in all. Raises UnreachableError;
+    what does not hold becomes a finding.
     """
-    newest = network.block_number() if to_block is None else to_block
+    asked = notes or Notes((), timeout_s=1)
+    newest = _newest(network, trust, asked) if to_block is None else to_block
+    before = _by_place(known, trust)
     history = History(trust)
     for era in trust.eras:
         last = newest if era.last is None else min(era.last, newest)
-        for evidence in collect(network, era.ledger, from_block=era.first, to_block=last, progress=progress):
+        pieces = collect(
+            network,
+            era.ledger,
+            from_block=era.first,
+            to_block=last,
+            note_at=lambda block: asked.at(block, trust.root_for(block)),
+            known=before,
+            progress=progress,
+        )
+        for evidence in pieces:
             statements = history.add(evidence)
             if export is not None:
                 export(receipt_line(evidence, statements))
@@ -44,9 +64,15 @@ def audit_live(
                 if batches is not None and isinstance(one, Act) and one.name == "Anchored":
                     _add_batch(history, one, batches, export)
         told = history.told(era)
-        for state in collect_state(
-            network, era.ledger, number=last, ledger_keys=told.ledger_keys, device_keys=told.device_keys
-        ):
+        states = collect_state(
+            network,
+            era.ledger,
+            number=last,
+            ledger_keys=told.ledger_keys,
+            device_keys=told.device_keys,
+            note=asked.at(last, trust.root_for(last)),
+        )
+        for state in states:
             history.add_state(state)
             if export is not None:
                 export(state_line(state))
@@ -81,3 +107,23 @@ def _add_batch(
     history.add_anchor(block)
     if export is not None:
         export(anchor_line(block))
+
+
+def _newest(network: Network, trust: TrustHistory, notes: Notes) -> int:
+    """The block to end at; the node's newest where notes are needed and not to be had: they will be gaps."""
+    try:
+        return notes.newest(network, trust.newest).number
+    except (UsageError, ProtocolError):
+        return network.block_number()
+
+
+def _by_place(lines: Iterable[bytes], trust: TrustHistory) -> dict[tuple[int, int], Evidence]:
+    """Earlier evidence by block and index, but for what lacks the note that it needs."""
+    found = {}
+    for piece in read_lines(lines):
+        if not isinstance(piece, Evidence):
+            continue
+        number = parse_header(piece.proof.header).number
+        if piece.proof.note is not None or not trust.needs_note(number):
+            found[number, piece.proof.index] = piece
+    return found

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger_client.errors import NotTrustedError
-from ledger_protocol.errors import QuorumError
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.qbft import verify_seals
 from ledger_protocol.ledger.witness_note import noted_hash, verify_note
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
 
     from ledger_protocol.ledger.header import Header
     from ledger_protocol.release.trust_root import LedgerRef
+
+
+class NoNoteError(NotTrustedError):
+    """Nobody had the note that a header needs: nothing shows it wrong, and nothing right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,13 @@ class TrustHistory:
         digests = [SignedTrustRoot.decode(signed).digest for signed in (first, *steps)]
         return cls(tuple(roots), tuple(digests))
 
+    def needs_note(self, block: int) -> bool:
+        """Whether the header of `block` is believed only with a note. Raises NotTrustedError where it is too
+        early.
+        """
+        trust = self.root_for(block).headers
+        return trust.witnesses is not None and (trust.qbft is None or trust.require == "all")
+
     @property
     def newest(self) -> TrustRoot:
         """The newest root held."""
@@ -97,10 +107,11 @@ class TrustHistory:
 
     def verify_header(self, raw: bytes, *, number: int, note: bytes | None = None) -> Header:
         """Return the header that `raw` holds, sealed by a quorum of the validators pinned for block `number`;
-        where only witnesses are pinned, named by a `note` of enough of them.
+        where only witnesses are pinned, or both paths are required, named by a `note` of enough of them.
 
-        A note beside good seals must hold and agree too, where witnesses are pinned. Raises ProtocolError, or
-        NotTrustedError where it is another block's header.
+        A note beside good seals must hold and agree too, where witnesses are pinned. Raises ProtocolError,
+        NoNoteError where a note is needed and there is none, NotTrustedError where it is another block's
+        header.
         """
         trust = self.root_for(number).headers
         header = parse_header(raw) if trust.qbft is None else verify_seals(raw, trust.qbft)
@@ -115,9 +126,12 @@ class TrustHistory:
                     expected=f"hash {named[1].hex()}",
                     got=f"block {found.number} of hash {found.hash.hex()}",
                 )
-        elif trust.qbft is None:
-            raise QuorumError(
-                "header trust of the trust root", expected="a note of pinned witnesses", got="a header alone"
+        elif self.needs_note(number):
+            raise NoNoteError(
+                f"header of block {number}",
+                expected="a note of pinned witnesses",
+                got="a header alone",
+                hint="--witness names who still has notes of that block; an earlier export keeps them",
             )
         return header
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ledger_client.signers import Account
     from ledger_client.transactions import Prepared
     from ledger_client.trust import HeldRoot
+    from ledger_client.witness.notes import Notes, Vouched
 
 PATH = click.Path(path_type=Path)
 
@@ -97,6 +98,25 @@ class App:
         from ledger_client.trust import read_root
 
         return read_root(self.config.release.trust_root)
+
+    @functools.cached_property
+    def notes(self) -> Notes:
+        """Where notes of witnesses come from."""
+        from ledger_client.witness.notes import Notes
+
+        return Notes(self.config.witness.sources, timeout_s=self.config.witness.timeout_s)
+
+    def vouched(self, note: Path | None = None) -> Vouched:
+        """The block to prove to devices: a note file's, else the newest that the pinned signers vouch for."""
+        from ledger_client.proofs import read_note
+        from ledger_client.witness.notes import Vouched
+
+        if note is None and not self.config.release.trust_root.exists():
+            return Vouched(self.network.block_number(), None)
+        if note is None:
+            return self.notes.newest(self.network, self.root.root)
+        raw, found = read_note(note, self.root.root)
+        return Vouched(found.checkpoint.number, raw)
 
     @property
     def interactive(self) -> bool:

@@ -4,23 +4,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger_client.cli.app import App, command
+from ledger_client.cli.audit_files import known_lines, progress
 from ledger_client.errors import EXIT_NOT_TRUSTED, NotTrustedError, UsageError
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
     from ledger_client.audit.history import History
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from ledger_client.audit.trust import TrustHistory
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-# A line of progress at most this often where there is no terminal (s).
-_PROGRESS_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,8 @@ class _Inputs:
     export: Path | None
     names: GatewayNames
     look_up: bool
+    known: Path | None
+    witnesses: tuple[str, ...]
 
 
 def _trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,6 +63,19 @@ def _trust_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_inputs(function: Callable[..., int]) -> Callable[..., int]:
     for option in (
+        click.option(
+            "--known",
+            type=_FILE,
+            metavar="FILE",
+            help="an earlier export: what it proves is not asked for again, nor are its notes",
+        ),
+        click.option(
+            "--witness",
+            "witnesses",
+            multiple=True,
+            metavar="SOURCE",
+            help="who gives notes: a URL or a folder; repeatable [default: witness.sources]",
+        ),
         click.option(
             "--gateway",
             "gateways",
@@ -162,7 +173,7 @@ def export_command(app: App, output: Path | None, **given: Any) -> int:
     inputs = _inputs(app, given)
     if inputs.export is not None:
         raise UsageError("--from names an export already", hint="leave it out to make one from a node")
-    with _output(output) as out:
+    with open_output(output) as out:
         history = _prove(app, inputs, write=lambda line: print(line, file=out))
     return _finish(app, history)
 
@@ -224,10 +235,12 @@ def _inputs(app: App, given: dict[str, Any], *, channels: tuple[str, ...] = ()) 
     from device_verifier.sources.gateway import GatewayBlocks
     from ledger_client.audit.names import GatewayNames
 
+    if given["export"] is not None and given["known"] is not None:
+        raise UsageError("--from and --known contradict each other", hint="--known saves asking a node anew")
     trust = _trust(app, given)
     gateways = [GatewayBlocks(url) for url in given["gateways"]]
     names = GatewayNames(gateways, channels=[*channels, *app.config.release.channels])
-    return _Inputs(trust, given["export"], names, bool(gateways))
+    return _Inputs(trust, given["export"], names, bool(gateways), given["known"], given["witnesses"])
 
 
 def _trust(app: App, given: dict[str, Any]) -> TrustHistory:
@@ -261,6 +274,7 @@ def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = N
     from ledger_client.audit.export import bounded_lines
     from ledger_client.audit.session import audit_export, audit_live
     from ledger_client.network import Network
+    from ledger_client.witness.notes import Notes
 
     if inputs.export is not None:
         with inputs.export.open("rb") as stream:
@@ -268,7 +282,10 @@ def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = N
                 return audit_export(bounded_lines(stream), inputs.trust)
             except ProtocolError as error:
                 raise NotTrustedError(f"{inputs.export}: {error}", hint=error.hint) from error
-    chain = app.config.chain
+    chain, witness = app.config.chain, app.config.witness
+    notes = Notes(inputs.witnesses or witness.sources, timeout_s=witness.timeout_s)
+    # Read whole before anything is written: it may be the very file that is written anew.
+    known = known_lines(inputs.known) if inputs.known is not None else []
     network = Network(
         chain.rpc,
         chain_id=inputs.trust.newest.ledger.chain_id,
@@ -276,52 +293,19 @@ def _prove(app: App, inputs: _Inputs, *, write: Callable[[str], None] | None = N
         receipt_timeout_s=chain.receipt_timeout_s,
     )
     try:
-        with _progress(app) as progress:
+        with progress(app) as done:
             batches = inputs.names.anchor if inputs.look_up else None
-            return audit_live(network, inputs.trust, progress=progress, export=write, batches=batches)
+            return audit_live(
+                network,
+                inputs.trust,
+                notes=notes,
+                known=known,
+                progress=done,
+                export=write,
+                batches=batches,
+            )
     finally:
         network.close()
-
-
-@contextmanager
-def _progress(app: App) -> Iterator[Callable[[int, int], None] | None]:
-    if app.quiet:
-        yield None
-        return
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("proving", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    last_s = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal last_s
-        if time.monotonic() - last_s >= _PROGRESS_EVERY_S:
-            last_s = time.monotonic()
-            app.say(f"proving: block {done} of {total}")
-
-    yield say
-
-
-@contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that takes its name only when it is whole."""
-    if path is None:
-        yield sys.stdout
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("x", encoding="utf-8") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _finish(app: App, history: History, *, listed: bool = False) -> int:

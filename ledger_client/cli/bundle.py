@@ -43,7 +43,20 @@ def bundle() -> None:
     metavar="ADDRESS",
     help="prove this device's own word too; repeatable",
 )
-def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices: tuple[str, ...]) -> None:
+@click.option(
+    "--note",
+    type=PATH,
+    metavar="FILE",
+    help="note of `fwledger witness collect`; the proof is of its block [default: from witness.sources]",
+)
+def make(
+    app: App,
+    channel: str,
+    out: Path,
+    components: tuple[str, ...],
+    devices: tuple[str, ...],
+    note: Path | None,
+) -> None:
     """Write the head of a channel as a bundle. Blocks come from this machine's store, else from IPFS."""
     from ledger_client.bundles import Content, make_bundle
     from ledger_client.content.node.store import BlockStore
@@ -52,7 +65,8 @@ def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices
     if out.suffix != ".car":
         raise UsageError("name of the bundle", expected="FILE.car", got=out.name)
     since = app.config.chain.from_block
-    groups = app.ledger.groups(from_block=since, to_block=app.network.block_number())
+    vouched = app.vouched(note)
+    groups = app.ledger.groups(from_block=since, to_block=vouched.number)
     target = channel_id(channel)
     store = BlockStore(app.config.release.blocks)
     with (
@@ -63,6 +77,7 @@ def make(app: App, channel: str, out: Path, components: tuple[str, ...], devices
             app.ledger,
             held=app.root,
             shelf=RootShelf(app.config.release.trust_root),
+            vouched=vouched,
             channel=channel,
             groups=[group for group, followed in groups.items() if followed == target],
             devices=[parse_address(text, where="device") for text in devices],

@@ -37,15 +37,18 @@ def proof() -> None:
     help="prove this device's own word too; repeatable",
 )
 @click.option(
-    "--note", type=PATH, metavar="FILE", help="note of `fwledger witness collect`; the proof is of its block"
+    "--note",
+    type=PATH,
+    metavar="FILE",
+    help="note of `fwledger witness collect`; the proof is of its block [default: from witness.sources]",
 )
 def channel(app: App, name: str, out: Path, devices: tuple[str, ...], note: Path | None) -> None:
     """Write the proof of a channel's state: head, rollout, revocations, trust root, groups."""
-    from ledger_client.proofs import channel_proof, read_note, with_note
+    from ledger_client.proofs import channel_proof
 
-    witnessed = None if note is None else read_note(note, app.root.root)
+    vouched = app.vouched(note)
     target, since = channel_id(name), app.config.chain.from_block
-    groups = app.ledger.groups(from_block=since, to_block=app.network.block_number())
+    groups = app.ledger.groups(from_block=since, to_block=vouched.number)
     proved = channel_proof(
         app.ledger,
         target,
@@ -53,13 +56,12 @@ def channel(app: App, name: str, out: Path, devices: tuple[str, ...], note: Path
         devices=[parse_address(text, where="device") for text in devices],
         journal=app.journal.address,
         from_block=since,
-        block=None if witnessed is None else witnessed[1].checkpoint.number,
+        block=vouched.number,
     )
-    if witnessed is not None:
-        proved = with_note(proved, witnessed[0], app.root.root)
-    made = proved.encode()
+    made = vouched.attach(proved, app.root.root).encode()
     replace_file(out, made)
-    app.emit("proof-channel", {"path": str(out), "bytes": len(made)}, [f"{out}  {len(made):,} bytes"])
+    document = {"path": str(out), "bytes": len(made), "block": vouched.number}
+    app.emit("proof-channel", document, [f"{out}  {len(made):,} bytes"])
 
 
 @proof.command("receipt")
@@ -67,10 +69,18 @@ def channel(app: App, name: str, out: Path, devices: tuple[str, ...], note: Path
 @click.argument("transaction")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help="the proof")
 def receipt(app: App, transaction: str, out: Path) -> None:
-    """Write the proof of a transaction's receipt and logs, with the sealed header of its block."""
+    """Write the proof of a transaction's receipt and logs, with the header of its block and, where the trust
+    root pins witnesses, their note of it.
+    """
     from ledger_client.proofs import receipt_proof
 
-    made = receipt_proof(app.network, _digest(transaction)).encode()
+    pinned = app.config.witness.sources and app.config.release.trust_root.exists()
+    root = app.root.root if pinned else None
+    made = receipt_proof(
+        app.network,
+        _digest(transaction),
+        note_at=lambda number: None if root is None else app.notes.at(number, root),
+    ).encode()
     replace_file(out, made)
     app.emit("proof-receipt", {"path": str(out), "bytes": len(made)}, [f"{out}  {len(made):,} bytes"])
 

@@ -44,8 +44,10 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
     from ledger_client.network import connect
     from ledger_client.relay.app import build_app
     from ledger_client.relay.service import Relay
+    from ledger_client.rotation import RootShelf
     from ledger_client.serving import listening_socket, serve, url_of
     from ledger_client.transactions import prepare, send
+    from ledger_client.witness.notes import needs_note, no_sources
 
     if not app.yes:
         raise DeclinedError(
@@ -67,7 +69,11 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
         ipfs=None if skip_reports else app.ipfs(),
         send=pay,
         from_block=app.config.chain.from_block,
+        notes=app.notes,
+        shelf=RootShelf(app.config.release.trust_root),
     )
+    if needs_note(app.root.root) and not app.config.witness.sources:
+        raise no_sources()
     bound = listening_socket(listen or app.config.relay.listen)
     ready = {"schema": "fwledger/relay-ready/1", "url": url_of(bound), "account": app.account.text}
     serve(

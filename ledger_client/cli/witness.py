@@ -63,6 +63,15 @@ def vkey(app: App, path: Path, name: str, password_file: Path | None) -> None:
     help="how often the node is asked; also the heartbeat",
 )
 @click.option(
+    "--keep",
+    "max_kept",
+    type=click.IntRange(1, 1_000_000_000),
+    default=7_200,
+    show_default=True,
+    metavar="HEIGHTS",
+    help="how many heights' notes stay: audits need those of the ledger's blocks",
+)
+@click.option(
     "--ready-file", type=PATH, metavar="FILE", help="write one line of JSON here once requests are answered"
 )
 def run(
@@ -74,6 +83,7 @@ def run(
     listen: str,
     out: Path | None,
     interval_s: float,
+    max_kept: int,
     ready_file: Path | None,
 ) -> None:
     """Sign what the trust root's rule calls final, until interrupted. Prints one line of JSON when it
@@ -87,7 +97,7 @@ def run(
     from ledger_protocol.ledger.witness_note import witness_key
 
     key, root = _private_key(path, password_file), app.root.root
-    store = open_store(state, root=root, key=key, name=name)
+    store = open_store(state, root=root, key=key, name=name, max_kept=max_kept)
     if app.network.chain_id != root.ledger.chain_id:
         raise UsageError("chain of the node", expected=root.ledger.chain_id, got=app.network.chain_id)
     made = Witness(app.network, root, key, name, store, now_s=lambda: int(time.time()), out=out)
@@ -157,12 +167,17 @@ def collect(app: App, sources: tuple[str, ...], out: Path, timeout_s: float) -> 
 
 def _watch(app: App, made: Witness, interval_s: float, stop: threading.Event) -> None:
     """Step until told to stop. A witness that cannot sign says so, and goes on serving what it signed."""
+    from ledger_client.witness.service import MAX_CATCH_UP
+
     trouble = ""
     while not stop.is_set():
         try:
-            for number in made.step():
+            signed = made.step()
+            for number in signed:
                 app.say(f"signed block {number}")
             trouble = ""
+            if len(signed) == MAX_CATCH_UP:
+                continue  # it is behind: no time to wait
         except (ClientError, ProtocolError, OSError) as error:
             if str(error) != trouble:
                 trouble = str(error)

@@ -14,6 +14,8 @@ from starlette.routing import Route
 from ledger_client.config import parse_address
 from ledger_client.errors import ClientError, UnreachableError, UsageError
 from ledger_client.relay.service import PROOF_LIFE_S, Relay, TooManyError
+from ledger_client.witness.app import NOTE_TYPE
+from ledger_client.witness.app import PREFIX as NOTES
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_NAME_BYTES, MAX_U24, MAX_U32
 from ledger_protocol.report.receipts import MAX_RECEIPTS_BYTES
@@ -89,6 +91,25 @@ def build_app(relay: Relay, *, body_s: float = BODY_S) -> Starlette:
             return _refuse(error, _status(error))
         return JSONResponse({"schema": RESULT_SCHEMA, **outcome.document()})
 
+    async def newest_note(_: Request) -> Response:
+        return await _note(None)
+
+    async def note(request: Request) -> Response:
+        number = _number(request.path_params["number"])
+        if number is None:
+            return _refuse(UsageError("height", expected="a number", got="another text"), 400)
+        return await _note(number)
+
+    async def _note(number: int | None) -> Response:
+        try:
+            found = await run_in_threadpool(relay.note, number)
+        except (ClientError, ProtocolError) as error:
+            return _refuse(error, 503)
+        if found is None:
+            return _refuse(UsageError("no note of enough witnesses is at hand"), 404)
+        headers = {"Cache-Control": f"public, max-age={_MAX_AGE_S}"}
+        return Response(found, media_type=NOTE_TYPE, headers=headers)
+
     return Starlette(
         routes=[
             Route(f"{PREFIX}/proof/channel/{{name}}", channel),
@@ -96,6 +117,8 @@ def build_app(relay: Relay, *, body_s: float = BODY_S) -> Starlette:
             Route(f"{PREFIX}/proof/device/{{address}}", device),
             Route(f"{PREFIX}/trust-roots/{{version}}", trust_root),
             Route(f"{PREFIX}/receipts", receipts, methods=["POST"]),
+            Route(f"{NOTES}/newest", newest_note),
+            Route(f"{NOTES}/notes/{{number}}", note),
         ]
     )
 

@@ -16,6 +16,8 @@ from ledger_client.errors import ClientError, UnreachableError
 from ledger_client.journal import MAX_BATCH
 from ledger_client.proofs import channel_proof, ledger_proof
 from ledger_client.publishing import envelope_hint
+from ledger_client.witness.notes import Notes, Vouched
+from ledger_protocol.errors import QuorumError
 from ledger_protocol.ledger import contract_state
 from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.release.trust_root import SignedTrustRoot
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
     from ledger_client.journal import Journal
     from ledger_client.ledger import Ledger
     from ledger_client.network import Call, Receipt
+    from ledger_client.rotation import RootShelf
     from ledger_client.trust import HeldRoot
 
 # How long a proof is handed out before the chain is asked again (seconds): a call a channel, not one a
 # device.
 PROOF_LIFE_S = 5.0
+
+# How long a source of notes may take (seconds).
+_NOTES_S = 10.0
 
 # Channels, groups and devices kept at once; the oldest go first.
 MAX_KEPT_PROOFS = 4_096
@@ -68,7 +74,8 @@ class _Job:
 
 @dataclass(slots=True)
 class Relay:
-    """The relay of one ledger. `send` signs, sends and waits; `now_s` is a monotonic clock (seconds).
+    """The relay of one ledger. `send` signs, sends and waits; `now_s` is a monotonic clock (seconds); `notes`
+    is asked where the trust root pins witnesses; `shelf` holds older trust roots.
 
     `carrier` is the journal over the connection that `send` uses, `ledger` and `journal` go over another:
     a proof does not wait until somebody's receipts are mined.
@@ -81,7 +88,10 @@ class Relay:
     ipfs: IpfsClient | None
     send: Callable[[Call], Receipt]
     from_block: int
+    notes: Notes = field(default_factory=lambda: Notes((), timeout_s=_NOTES_S))
+    shelf: RootShelf | None = None
     now_s: Callable[[], float] = time.monotonic
+    _block: tuple[float, Vouched] | None = None
     _proofs: OrderedDict[str, tuple[float, bytes]] = field(default_factory=OrderedDict)
     _events: OrderedDict[bytes, deque[float]] = field(default_factory=OrderedDict)
     # A web3 session, and an account's nonce, serve one caller at a time.
@@ -91,26 +101,33 @@ class Relay:
 
     def channel(self, name: str) -> bytes:
         """The proof of a channel by name; of one that nobody published on, the proof that it is absent."""
-        return self._kept(f"channel/{name}", lambda: self._channel_proof(channel_id(name)))
+        return self._kept(
+            f"channel/{name}", lambda: self._channel_proof(channel_id(name), vouched=self._vouched())
+        )
 
     def group(self, group: int) -> bytes:
         """The proof of a group: the channel that it follows and that channel's state."""
-        return self._kept(f"group/{group}", lambda: self._group_proof(group, ()))
+        return self._kept(f"group/{group}", lambda: self._group_proof(group, (), vouched=self._vouched()))
 
     def device(self, address: bytes) -> bytes:
         """The proof of a device: its word in the journal, and its group's channel."""
 
         def make() -> bytes:
-            return self._group_proof(self.journal.device(address).group, (address,))
+            vouched = self._vouched()
+            return self._group_proof(
+                self.journal.device(address, block=vouched.number).group, (address,), vouched=vouched
+            )
 
         return self._kept(f"device/{address.hex()}", make)
 
     def trust_root(self, version: int) -> bytes | None:
-        """A version of the trust root, signed: the one at hand, or from IPFS by the hint in the ledger's
-        log.
+        """A version of the trust root, signed: one at hand, or from IPFS by the hint in the ledger's log. One
+        that waits to be announced is handed out too: its signatures make it, not the ledger.
         """
         if version == self.held.root.version:
             return self.held.signed
+        if self.shelf is not None and (found_here := self.shelf.get(version)) is not None:
+            return found_here
         if self.ipfs is None:
             return None
         with self._reading:
@@ -120,6 +137,13 @@ class Relay:
                     block = self.ipfs.get_block(envelope_hint(found.envelope))
                     return block if SignedTrustRoot.decode(block).digest == found.digest else None
         return None
+
+    def note(self, number: int | None) -> bytes | None:
+        """The note of a block, joined of enough witnesses; None = of the newest. None where there is none."""
+        with self._reading:
+            if number is None:
+                return self._vouched().note
+            return self.notes.at(number, self.held.root)
 
     def submit(self, raw: bytes) -> receipts.Outcome:
         """Record a receipts document. Raises what `carrying.submit` raises, TooManyError for a chatty
@@ -175,36 +199,50 @@ class Relay:
         job.counted = fresh
         return True
 
-    def _group_proof(self, group: int, devices: tuple[bytes, ...]) -> bytes:
-        channel = self.ledger.channel_of(group)
+    def _vouched(self) -> Vouched:
+        """The block that proofs are of: one note serves all of them for a moment."""
+        kept, now = self._block, self.now_s()
+        if kept is None or now - kept[0] >= PROOF_LIFE_S:
+            kept = self._block = (now, self.notes.newest(self.ledger.network, self.held.root))
+        return kept[1]
+
+    def _group_proof(self, group: int, devices: tuple[bytes, ...], *, vouched: Vouched) -> bytes:
+        channel = self.ledger.channel_of(group, block=vouched.number)
         if channel is not None:
-            return self._channel_proof(channel, devices=devices, group=group)
-        return ledger_proof(
+            return self._channel_proof(channel, devices=devices, group=group, vouched=vouched)
+        proof = ledger_proof(
             self.ledger.network,
             ledger=self.ledger.address,
             keys=[contract_state.channel_of_key(group), contract_state.trust_root_key()],
             journal=self.journal.address,
             journal_keys=[contract_state.device_key(device) for device in devices],
-        ).encode()
+            block=vouched.number,
+        )
+        return vouched.attach(proof, self.held.root).encode()
 
     def _channel_proof(
-        self, channel: bytes, *, devices: tuple[bytes, ...] = (), group: int | None = None
+        self,
+        channel: bytes,
+        *,
+        vouched: Vouched,
+        devices: tuple[bytes, ...] = (),
+        group: int | None = None,
     ) -> bytes:
-        newest = self.ledger.network.block_number()
         if group is not None:
             wanted = [group]
         else:
-            groups = self.ledger.groups(from_block=self.from_block, to_block=newest)
+            groups = self.ledger.groups(from_block=self.from_block, to_block=vouched.number)
             wanted = sorted(number for number, followed in groups.items() if followed == channel)
-        return channel_proof(
+        proof = channel_proof(
             self.ledger,
             channel,
             groups=wanted,
             devices=devices,
             journal=self.journal.address,
             from_block=self.from_block,
-            block=newest,
-        ).encode()
+            block=vouched.number,
+        )
+        return vouched.attach(proof, self.held.root).encode()
 
     def _kept(self, name: str, make: Callable[[], bytes]) -> bytes:
         with self._reading:
@@ -213,8 +251,9 @@ class Relay:
                 return kept[1]
             try:
                 made = make()
-            except UnreachableError:
-                # An older proof is still a proof: its reader sees how old it is, and decides.
+            except (UnreachableError, QuorumError):
+                # Nobody answers, or too few witnesses agree yet. An older proof is still a proof: its reader
+                # sees how old it is, and decides.
                 if kept is None:
                     raise
                 return kept[1]

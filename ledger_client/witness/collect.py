@@ -33,20 +33,20 @@ class Collected:
 
 
 def collect(sources: Sequence[str], trust: WitnessTrust, *, timeout_s: float) -> Collected:
-    """Join notes from `sources` (http or https URLs of witnesses, or files) into the newest one that holds.
+    """Join notes from `sources` (URLs of witnesses, folders that they write, or note files) into the newest
+    one that holds.
 
     Witnesses are rarely at the same height: those ahead are asked for the heights of those behind. Raises
     UnreachableError where no source answers, QuorumError where no block has enough signers.
     """
-    if not 1 <= len(sources) <= MAX_WITNESSES:
-        raise UsageError("sources of notes", expected=f"1 to {MAX_WITNESSES}", got=len(sources))
+    _check_count(sources)
     with ThreadPoolExecutor(len(sources)) as pool:
         first = list(pool.map(lambda source: _newest(source, timeout_s), sources))
         heights = {found[1] for found in first if isinstance(found, tuple)}
 
         def older(place: int) -> list[bytes]:
             found, source = first[place], sources[place]
-            if isinstance(found, ClientError) or not _is_url(source):
+            if isinstance(found, ClientError):
                 return []
             return _notes_at(source, sorted(height for height in heights if height < found[1]), timeout_s)
 
@@ -63,10 +63,35 @@ def collect(sources: Sequence[str], trust: WitnessTrust, *, timeout_s: float) ->
     return Collected(joined, verify_note(joined, trust), refusals)
 
 
+def collect_at(sources: Sequence[str], number: int, trust: WitnessTrust, *, timeout_s: float) -> bytes:
+    """Join the notes of block `number` alone. Raises QuorumError where too few of the sources have one."""
+    _check_count(sources)
+    with ThreadPoolExecutor(len(sources)) as pool:
+        found = pool.map(lambda source: _notes_at(source, [number], timeout_s), sources)
+        notes = [note for many in found for note in many if _height(note) == number]
+    return join_notes(notes, trust)
+
+
+def _check_count(sources: Sequence[str]) -> None:
+    if not 1 <= len(sources) <= MAX_WITNESSES:
+        raise UsageError("sources of notes", expected=f"1 to {MAX_WITNESSES}", got=len(sources))
+
+
+def _height(note: bytes) -> int | None:
+    try:
+        return WitnessNote.decode(note).checkpoint.number
+    except ProtocolError:
+        return None
+
+
 def _newest(source: str, timeout_s: float) -> tuple[bytes, int] | ClientError:
     """The newest note of a source and its height, or what went wrong."""
     try:
-        note = _get(f"{source.rstrip('/')}{PREFIX}/newest", timeout_s) if _is_url(source) else _read(source)
+        note = (
+            _get(f"{source.rstrip('/')}{PREFIX}/newest", timeout_s)
+            if _is_url(source)
+            else _newest_file(Path(source))
+        )
         return note, WitnessNote.decode(note).checkpoint.number
     except ClientError as error:
         return error
@@ -78,7 +103,12 @@ def _notes_at(source: str, heights: Sequence[int], timeout_s: float) -> list[byt
     notes = []
     for height in heights:
         try:
-            notes.append(_get(f"{source.rstrip('/')}{PREFIX}/notes/{height}", timeout_s))
+            if _is_url(source):
+                notes.append(_get(f"{source.rstrip('/')}{PREFIX}/notes/{height}", timeout_s))
+            elif (folder := Path(source)).is_dir():
+                notes.append(_read(folder / f"{height}.note"))
+            else:
+                notes.append(_read(folder))
         except ClientError:
             continue  # it did not sign this height, or keeps it no longer
     return notes
@@ -101,9 +131,13 @@ def _get(url: str, timeout_s: float) -> bytes:
     return data
 
 
-def _read(source: str) -> bytes:
+def _newest_file(path: Path) -> bytes:
+    return _read(path / "newest.note" if path.is_dir() else path)
+
+
+def _read(path: Path) -> bytes:
     try:
-        with Path(source).open("rb") as stream:
+        with path.open("rb") as stream:
             return stream.read(MAX_NOTE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError("cannot read the note", got=error) from error

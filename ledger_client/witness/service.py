@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ledger_client.network import Network
     from ledger_protocol.release.trust_root import TrustRoot, WitnessTrust
 
-# Blocks signed in one step: a witness that was away signs the newest ones only (others have the rest).
+# Blocks signed in one step, so that a witness far behind still answers signals between steps.
 MAX_CATCH_UP = 64
 
 
@@ -41,20 +41,25 @@ class Witness:
     def step(self) -> list[int]:
         """Sign what became final since the last step, or the newest again; the heights that are new.
 
+        A new witness begins at the ledger's first block and one that was away where it left off, so that an
+        auditor finds notes of all that the ledger did; but no further back than it keeps notes. At most
+        MAX_CATCH_UP heights are signed in one step.
+
         Raises NotTrustedError where the node contradicts what was signed before, or itself, and
         UnreachableError where it does not answer. What was signed before stays as it is.
         """
         trust = pinned_trust(self.root, witness_key(self.key, self.name).vkey)
         final = newest_final(self.network, trust.final)
         last = self.store.newest()
-        if final is None or final < self.root.ledger.from_block:
+        start = self.root.ledger.from_block
+        if final is None or final < start:
             return []
-        if last is None:
-            self._sign(final, trust)
-            return [final]
-        if final > last.number:
+        if last is not None and final > last.number:
             self._refuse_reorganisation(last, trust)
-            new = range(max(last.number + 1, final - MAX_CATCH_UP + 1), final + 1)
+            start = max(start, last.number + 1)
+        if last is None or final > last.number:
+            first = max(start, final - self.store.max_kept + 1)
+            new = range(first, min(final, first + MAX_CATCH_UP - 1) + 1)
             for number in new:
                 last = self._sign(number, trust, after=last)
             return list(new)
@@ -73,7 +78,7 @@ class Witness:
             # Files come after the store: what is lost in between is written by the next step.
             replace_file(self.out / f"{number}.note", note)
             replace_file(self.out / "newest.note", note)
-            (self.out / f"{number - MAX_KEPT}.note").unlink(missing_ok=True)
+            (self.out / f"{number - self.store.max_kept}.note").unlink(missing_ok=True)
         return Signed(number, found.hash, at, note)
 
     def _refuse_reorganisation(self, last: Signed, trust: WitnessTrust) -> None:
@@ -91,10 +96,12 @@ class Witness:
         )
 
 
-def open_store(path: Path, *, root: TrustRoot, key: Ed25519PrivateKey, name: str) -> NoteStore:
+def open_store(
+    path: Path, *, root: TrustRoot, key: Ed25519PrivateKey, name: str, max_kept: int = MAX_KEPT
+) -> NoteStore:
     """The state of a witness that the trust root pins. Raises UsageError for any other."""
     vkey = witness_key(key, name).vkey
-    return NoteStore(path, vkey=vkey, origin=pinned_trust(root, vkey).origin)
+    return NoteStore(path, vkey=vkey, origin=pinned_trust(root, vkey).origin, max_kept=max_kept)
 
 
 def pinned_trust(root: TrustRoot, vkey: str) -> WitnessTrust:
@@ -105,6 +112,6 @@ def pinned_trust(root: TrustRoot, vkey: str) -> WitnessTrust:
             "the trust root does not pin this witness",
             expected="one of " + (", ".join(trust.keys) if trust is not None else "no witnesses"),
             got=vkey,
-            hint="`fwledger deploy --witness VKEY` pins it; the name is part of it",
+            hint="`fwledger trust new --add-witness VKEY` pins it; the name is part of it",
         )
     return trust

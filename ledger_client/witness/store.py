@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from ledger_protocol.ledger.witness_note import Checkpoint
 
-# Notes kept for collectors whose other witnesses are behind: a day of 12-second blocks, about 2.5 MB.
+# Notes kept for collectors whose other witnesses are behind, and for auditors who come once a day: a day of
+# 12-second blocks, about 2.5 MB.
 MAX_KEPT = 7_200
 
 # Seconds to wait for another process that holds the file.
@@ -48,9 +49,13 @@ class NoteStore:
     connection each.
     """
 
-    def __init__(self, path: Path, *, vkey: str, origin: str) -> None:
-        """Open or make the file (0600). Raises UsageError where it is not this witness's."""
+    def __init__(self, path: Path, *, vkey: str, origin: str, max_kept: int = MAX_KEPT) -> None:
+        """Open or make the file (0600); only the newest `max_kept` heights stay in it.
+
+        Raises UsageError where it is not this witness's.
+        """
         self._path = path
+        self.max_kept = max_kept
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Made here, because SQLite would make it by the umask.
@@ -116,7 +121,7 @@ class NoteStore:
                 "INSERT OR REPLACE INTO note VALUES (?, ?, ?, ?, ?)",
                 (checkpoint.number, checkpoint.hash, checkpoint.text, signed_at, note),
             )
-            db.execute("DELETE FROM note WHERE number <= ?", (checkpoint.number - MAX_KEPT,))
+            db.execute("DELETE FROM note WHERE number <= ?", (checkpoint.number - self.max_kept,))
             db.execute("COMMIT")
 
     @contextlib.contextmanager

@@ -2,77 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from device_verifier.errors import NotTrusted
 from device_verifier.sources import StateQuery
 from device_verifier.trusted_ledger import TrustedLedger
-from ledger_client.cli.app import App
 from ledger_client.errors import NotTrustedError, UsageError
-from ledger_client.firmware_keys import read_private_key
-from ledger_client.witness.service import MAX_CATCH_UP, Witness, open_store
+from ledger_client.proofs import channel_proof
+from ledger_client.witness.service import MAX_CATCH_UP
 from ledger_client.witness.store import NoteStore
 from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.ledger.witness_note import Checkpoint, WitnessNote, verify_note
+from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.report.reasons import Reason
-from tests.support.chain import REPOSITORY, chain_process, wait_until
+from tests.support.chain import chain_process, rpc, wait_until
 from tests.support.manufacturer import Manufacturer, found
+from tests.support.witnessed import NAMES, NOW_S, Process, World, witnessed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.chain import RunningChain
-
-NAMES = ("w1.example", "w2.example", "w3.example")
-NOW_S = 1_900_000_000
-
-
-def witnessed(path: Path, url: str, *more: str) -> Manufacturer:
-    """A manufacturer whose trust root pins two of three witnesses."""
-    maker = found(path, rpc=url)
-    line = ["deploy", "--yes", "--release-key", "keys/alice.pem.pub", "--root-key", "keys/root.pem", *more]
-    for name in NAMES:
-        maker.run("key", "new", f"keys/{name}.pem")
-        vkey = maker.run("witness", "vkey", "--key", f"keys/{name}.pem", "--name", name).out.strip()
-        line += ["--witness", vkey]
-    maker.run(*line, "--witness-threshold", "2", "--origin", "acme.example")
-    return maker
-
-
-@dataclass
-class World:
-    """A chain of its own, its manufacturer, and witnesses in this process whose clock the test sets."""
-
-    chain: RunningChain
-    maker: Manufacturer
-    states: Path
-    now_s: int = NOW_S
-
-    def app(self) -> App:
-        return App(config=self.maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
-
-    def witness(self, name: str = NAMES[0], *, out: Path | None = None) -> Witness:
-        app = self.app()
-        key: Any = read_private_key(self.maker.path / f"keys/{name}.pem", password=None)
-        store = open_store(self.states / f"{name}.db", root=app.root.root, key=key, name=name)
-        return Witness(app.network, app.root.root, key, name, store, now_s=lambda: self.now_s, out=out)
-
-    def mine(self, count: int = 1) -> int:
-        self.chain.rpc("anvil_mine", hex(count))
-        return self.height()
-
-    def height(self) -> int:
-        return int(str(self.chain.rpc("eth_blockNumber")), 16)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +37,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningCh
 
 @pytest.fixture
 def world(sealed: tuple[RunningChain, Manufacturer], tmp_path: Path) -> World:
-    return World(*sealed, states=tmp_path)
+    chain, maker = sealed
+    return World(chain.url, maker, states=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +51,14 @@ def unsealed_maker(tmp_path_factory: pytest.TempPathFactory, chain: RunningChain
 
 @pytest.fixture
 def unsealed(chain: RunningChain, unsealed_maker: Manufacturer, tmp_path: Path) -> World:
-    return World(chain, unsealed_maker, states=tmp_path)
+    return World(chain.url, unsealed_maker, states=tmp_path)
 
 
 def test_a_witness_signs_each_height_once_and_the_newest_again_as_a_heartbeat(world: World) -> None:
     one = world.witness()
     first = world.height()
-    assert one.step() == [first]
+    begun = world.app().root.root.ledger.from_block
+    assert one.step() == list(range(begun, first + 1))
     assert one.step() == []
     world.mine(3)
     assert one.step() == [first + 1, first + 2, first + 3]
@@ -124,26 +79,36 @@ def test_a_witness_signs_each_height_once_and_the_newest_again_as_a_heartbeat(wo
     assert one.store.newest() == after
 
 
-def test_a_witness_that_was_away_signs_the_newest_blocks_only(world: World) -> None:
+def test_a_witness_that_was_away_goes_on_where_it_left_off(world: World) -> None:
+    before = world.height()
+    world.witness(max_kept=1).step()
     one = world.witness()
-    one.step()
     newest = world.mine(MAX_CATCH_UP + 5)
-    assert one.step() == list(range(newest - MAX_CATCH_UP + 1, newest + 1))
+    assert one.step() == list(range(before + 1, before + MAX_CATCH_UP + 1))
+    assert one.step() == list(range(before + MAX_CATCH_UP + 1, newest + 1))
+
+
+def test_a_witness_goes_no_further_back_than_it_keeps_notes(world: World) -> None:
+    one = world.witness(max_kept=10)
+    newest = world.mine(20)
+    assert one.step() == list(range(newest - 9, newest + 1))
+    newest = world.mine(20)
+    assert one.step() == list(range(newest - 9, newest + 1))
 
 
 def test_a_witness_signs_no_second_block_at_a_height_and_never_goes_back(world: World) -> None:
-    one = world.witness()
+    one = world.witness(max_kept=50)
     one.step()
-    snapshot = world.chain.rpc("evm_snapshot")
+    snapshot = rpc(world.url, "evm_snapshot")
     world.mine(2)
     one.step()
     signed = one.store.newest()
     assert signed is not None
-    world.chain.rpc("evm_revert", snapshot)
+    rpc(world.url, "evm_revert", snapshot)
     world.now_s += 60
     assert one.step() == []  # the node is behind: nothing is signed, not even a heartbeat
     assert one.store.newest() == signed
-    world.chain.rpc("evm_increaseTime", hex(1_000))
+    rpc(world.url, "evm_increaseTime", hex(1_000))
     world.mine(2)  # the same height as before, of another hash
     with pytest.raises(NotTrustedError, match="something else before"):
         one.step()
@@ -156,7 +121,7 @@ def test_a_witness_signs_no_second_block_at_a_height_and_never_goes_back(world: 
 
 
 def test_two_witnesses_with_one_state_do_not_contradict_each_other(world: World) -> None:
-    one, other = world.witness(), world.witness()
+    one, other = world.witness(max_kept=5), world.witness(max_kept=5)
     one.step()
     assert other.step() == []
     world.mine()
@@ -197,7 +162,7 @@ def test_a_witness_that_the_root_does_not_pin_does_not_start(world: World) -> No
 
 def test_depth_leaves_the_newest_blocks_unsigned(unsealed: World) -> None:
     one = unsealed.witness("w3.example")
-    assert one.step() == [unsealed.height() - 2]
+    assert one.step()[-1] == unsealed.height() - 2
     unsealed.mine()
     assert one.step() == [unsealed.height() - 2]
 
@@ -220,7 +185,10 @@ def test_notes_of_two_witnesses_prove_a_channel_without_any_seal(unsealed: World
     trusted = TrustedLedger(trust_root=(path / "trust-root.cbor").read_bytes(), floor=None, now_s=None)
     assert trusted.update_header(proof).number == found_note.checkpoint.number
     assert trusted.read(StateQuery(channel="stable")).head is None
-    maker.run("proof", "channel", "stable", "--out", "bare.proof")
+    bare_line = ("proof", "channel", "stable", "--out", "bare.proof")
+    assert "nobody is named who gives their notes" in maker.refused(*bare_line, code=2)
+    app = unsealed.app()
+    (path / "bare.proof").write_bytes(channel_proof(app.ledger, channel_id("stable")).encode())
     bare = TrustedLedger(trust_root=(path / "trust-root.cbor").read_bytes(), floor=None, now_s=None)
     with pytest.raises(NotTrusted) as caught:
         bare.update_header((path / "bare.proof").read_bytes())
@@ -278,53 +246,19 @@ def test_a_witness_whose_notes_folder_cannot_be_written_signs_and_serves_all_the
         process.kill()
 
 
-class Process:
-    """A real `fwledger witness run`, which a test may kill."""
-
-    def __init__(self, world: World, name: str, *more: str) -> None:
-        program = "from ledger_client.cli.main import main; main()"
-        line = [
-            sys.executable, "-c", program, "witness", "run", "--key", f"keys/{name}.pem", "--name", name,
-            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02", *more,
-        ]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        self.process = subprocess.Popen(
-            line, cwd=world.maker.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-        )
-        assert self.process.stdout is not None
-        self.url = json.loads(self.process.stdout.readline())["url"]
-
-    def note(self, path: str = "newest") -> WitnessNote | None:
-        try:
-            with urllib.request.urlopen(f"{self.url}/fwledger/v1/witness/{path}", timeout=10) as answer:
-                return WitnessNote.decode(answer.read())
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-            return None
-
-    def height(self) -> int:
-        note = self.note()
-        return -1 if note is None else note.checkpoint.number
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
 def test_what_a_killed_witness_has_told_it_still_knows_and_does_not_contradict(world: World) -> None:
     process = Process(world, NAMES[0])
     try:
         wait_until(lambda: process.height() == world.height(), "the witness signed the newest block")
-        snapshot = world.chain.rpc("evm_snapshot")
+        snapshot = rpc(world.url, "evm_snapshot")
         told = []
         for _ in range(3):
             newest = world.mine()
             wait_until(lambda newest=newest: process.height() == newest, "the witness signed the next block")
             told.append(process.note())
         process.kill()  # while it signs heartbeats 50 times a second
-        world.chain.rpc("evm_revert", snapshot)
-        world.chain.rpc("evm_increaseTime", hex(1_000))
+        rpc(world.url, "evm_revert", snapshot)
+        rpc(world.url, "evm_increaseTime", hex(1_000))
         world.mine(5)  # a fork: higher than all that was told, of other hashes
         process = Process(world, NAMES[0])
         assert process.process.stderr is not None

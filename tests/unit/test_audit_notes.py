@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger_client.audit.trust import TrustHistory
+from ledger_client.audit.trust import NoNoteError, TrustHistory
 from ledger_client.errors import NotTrustedError
 from ledger_protocol.errors import QuorumError
 from ledger_protocol.keccak import keccak256
@@ -18,8 +18,8 @@ from tests.sim.validators import header_fields
 from tests.sim.witnesses import Witnesses
 
 
-def noted(*, sealed):
-    repository = Repository(witnesses=Witnesses(5), sealed=sealed)
+def noted(*, sealed, require="any"):
+    repository = Repository(witnesses=Witnesses(5), sealed=sealed, require=require)
     block = repository.seal()
     return repository, TrustHistory.open(repository.factory_root, fingerprint=None), block
 
@@ -36,7 +36,7 @@ def test_a_header_that_witnesses_noted_is_believed_without_seals():
 
 def test_a_header_without_a_note_is_not_believed_where_only_witnesses_are_pinned():
     _, trust, block = noted(sealed=False)
-    with pytest.raises(QuorumError, match="a note of pinned witnesses"):
+    with pytest.raises(NoNoteError, match="a note of pinned witnesses"):
         trust.verify_header(block.raw_header, number=100)
 
 
@@ -63,7 +63,15 @@ def test_a_header_with_other_receipts_than_the_noted_one_is_not_believed():
         trust.verify_header(rlp.encode(fields), number=100, note=note_of(repository, block))
 
 
-def test_good_seals_are_believed_without_a_note():
+def test_good_seals_without_a_note_are_not_believed_where_both_are_required():
+    repository, trust, block = noted(sealed=True, require="all")
+    with pytest.raises(NoNoteError):
+        trust.verify_header(block.raw_header, number=100)
+    note = note_of(repository, block)
+    assert trust.verify_header(block.raw_header, number=100, note=note).number == 100
+
+
+def test_good_seals_are_believed_without_a_note_where_either_is_enough():
     _, trust, block = noted(sealed=True)
     assert trust.verify_header(block.raw_header, number=100).number == 100
 

@@ -11,6 +11,7 @@ from examples.demo.attacking.lab import GROUP, LAB
 from examples.demo.attacking.lies import OtherChain, SwapBlocks, SwapWord
 from examples.demo.attacking.server import ask_node
 from ledger_client.bundles import Content, make_bundle
+from ledger_client.rotation import RootShelf
 from ledger_protocol.ledger.header import parse_header
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def attack_bundles(front: Front, head: Release) -> None:
     make_bundle(
         lab.ledger,
         held=lab.app.root,
+        shelf=RootShelf(lab.app.config.release.trust_root),
+        vouched=lab.app.vouched(),
         channel=LAB,
         groups=[GROUP],
         devices=[],
