@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger_client.cli.app import App, command
-from ledger_client.cli.audit_files import known_lines, progress
+from ledger_client.cli.audit_files import known_lines, open_output, progress
 from ledger_client.errors import EXIT_NOT_TRUSTED, NotTrustedError, UsageError
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
