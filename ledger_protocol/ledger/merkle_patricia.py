@@ -20,6 +20,7 @@ MAX_NODES = 512  # a channel's proof file with 16 older releases, among 10,000 c
 MAX_STATE_NODE_BYTES = 1_024  # a full branch is 532 bytes, an account's leaf about 150
 _HASH_BYTES = 32
 _BRANCH_ITEMS = 17
+_SHORT_ITEMS = 2  # a leaf, or an extension
 _NODE_DEPTH = 16  # inlined nodes are under 32 bytes, so they cannot nest deeper
 _NODE_ITEMS = 512  # a branch, and 16 inlined children of at most 31 items each
 
@@ -58,9 +59,11 @@ class NodeSet:
                 "proof: node missing", expected=digest.hex(), hint="ask another source for the whole proof"
             )
         try:
-            return rlp.decode_list(node, max_depth=_NODE_DEPTH, max_items=_NODE_ITEMS)
+            items = rlp.decode_list(node, max_depth=_NODE_DEPTH, max_items=_NODE_ITEMS)
         except MalformedError as error:
             raise ProofError(f"proof: node {digest.hex()} is not canonical: {error}") from error
+        _check(items)
+        return items
 
 
 def get(root: bytes, key: bytes, nodes: NodeSet) -> bytes | None:
@@ -81,30 +84,44 @@ def get(root: bytes, key: bytes, nodes: NodeSet) -> bytes | None:
             child, path = node[int(path[0], 16)], path[1:]
             if child == b"":
                 return None
-        elif len(node) == 2:
+        else:
             is_leaf, step = _hex_prefix(node[0])
             if is_leaf:
-                return _leaf_value(node[1]) if path == step else None
-            if not step:
-                raise ProofError("proof: extension node without a path")
+                return _value(node[1]) if path == step else None
             if not path.startswith(step):
                 return None
             child, path = node[1], path[len(step) :]
-        else:
-            raise ProofError("proof: not a trie node", expected="2 or 17 items", got=len(node))
         # Every turn takes at least one nibble of the path, so the walk ends.
-        node = _follow(child, nodes)
+        node = child if isinstance(child, list) else nodes.load(child)
 
 
-def _follow(child: rlp.Item, nodes: NodeSet) -> list[rlp.Item]:
+def _check(node: list[rlp.Item]) -> None:
+    """Refuse what is no node in any of its parts, those that the path does not take and inlined ones included."""
+    if len(node) == _BRANCH_ITEMS:
+        _value(node[16])
+        for child in node[:16]:
+            if child != b"":
+                _check_child(child)
+    elif len(node) == _SHORT_ITEMS:
+        is_leaf, step = _hex_prefix(node[0])
+        if is_leaf and not _value(node[1]):
+            raise ProofError("proof: leaf without a value")
+        if not is_leaf:
+            if not step:
+                raise ProofError("proof: extension node without a path")
+            _check_child(node[1])
+    else:
+        raise ProofError("proof: not a trie node", expected="2 or 17 items", got=len(node))
+
+
+def _check_child(child: rlp.Item) -> None:
     if isinstance(child, list):
         size_bytes = len(rlp.encode(child))
         if size_bytes >= _HASH_BYTES:
             raise ProofError("proof: inlined node too large", expected="under 32 bytes", got=size_bytes)
-        return child
-    if len(child) != _HASH_BYTES:
+        _check(child)
+    elif len(child) != _HASH_BYTES:
         raise ProofError("proof: bad reference to a node", expected="32 bytes", got=len(child))
-    return nodes.load(child)
 
 
 def _hex_prefix(item: rlp.Item) -> tuple[bool, str]:
@@ -115,13 +132,6 @@ def _hex_prefix(item: rlp.Item) -> tuple[bool, str]:
     if flag > 3 or (not flag & 1 and nibbles[1] != "0"):
         raise ProofError("proof: bad path prefix", expected="00, 1., 20 or 3.", got=nibbles[:2])
     return flag >= 2, nibbles[1:] if flag & 1 else nibbles[2:]
-
-
-def _leaf_value(item: rlp.Item) -> bytes:
-    value = _value(item)
-    if not value:
-        raise ProofError("proof: leaf without a value")
-    return value
 
 
 def _value(item: rlp.Item) -> bytes:

@@ -19,8 +19,8 @@ KEY_TYPE: Final = b"\xff" + IDENTIFIER  # C2SP signed-note: ff = a type named by
 KEY_ID_BYTES: Final = 4
 POINT_BYTES: Final = 32  # Ed25519
 
-NAME: Final = re.compile(r"[^\s\x00-\x20\x7f+]{1,255}")
-VKEY: Final = re.compile(r"([^\s\x00-\x20\x7f+]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+NAME: Final = re.compile(r"[^\s\x00-\x20\x7f+\ud800-\udfff]{1,255}")
+VKEY: Final = re.compile(r"([^\s\x00-\x20\x7f+\ud800-\udfff]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,3 +219,20 @@ def test_a_trie_of_empty_values_is_not_built():
 
 def test_the_trie_of_nothing_has_the_empty_root():
     assert trie_builder.build({}, key=b"a") == (EMPTY_ROOT, ())
+
+
+@pytest.mark.parametrize(
+    ("child", "why"),
+    [
+        (b"r" * 31, "bad reference"),
+        ([b"a"] * 3, "not a trie node"),
+        ([b"\x20", b""], "leaf without a value"),
+        ([b"\x35", b"v" * 40], "inlined node too large"),
+        ([b"\x15", b"r" * 33], "inlined node too large"),
+        ([b"\x15", b"r" * 5], "bad reference"),
+    ],
+)
+def test_a_child_that_the_path_does_not_take_is_looked_at_too(child, why):
+    top = rlp.encode([child, [b"\x35", b"v"], *[b""] * 15])
+    with pytest.raises(ProofError, match=why):
+        get(keccak256(top), b"\x15", NodeSet([top]))

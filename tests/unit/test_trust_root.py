@@ -438,6 +438,10 @@ def _odd_vkeys():
     yield "a point beyond the field", vkey("w.example", point=b"\xff" * 31 + b"\x7f")
     yield "a name with a space", vkey("w example")
     yield "a name with a plus", vkey("w+example")
+    yield (
+        "a name that is no UTF-8, as a command line may bring it",
+        vkey("w.example").replace("w", "\udcff", 1),
+    )
 
 
 @pytest.mark.parametrize(("why", "odd"), list(_odd_vkeys()))
