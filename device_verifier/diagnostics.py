@@ -7,7 +7,7 @@ __all__ = ["diagnostics"]
 
 
 def diagnostics(outcome: DeviceError | Decision) -> tuple[str, ...]:
-    """Return advice in lines, the nearest cause first: what it means, what to do, what else was noticed."""
+    """Return advice in lines: what it means, what to do, then what else was noticed."""
     reason = outcome.reason
     lines = [reason.meaning]
     if isinstance(outcome, DeviceError):

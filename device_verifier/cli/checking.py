@@ -11,6 +11,7 @@ from device_verifier.assembly import network_sources, open_agent, open_bundle_so
 from device_verifier.cli.output import Answer
 from device_verifier.cli.views import is_old_view, seen_document, seen_sentence
 from device_verifier.config import DeviceConfig
+from device_verifier.diagnostics import diagnostics
 from device_verifier.errors import DeviceError, UsageError
 from device_verifier.inquiry import Consultation
 from device_verifier.policy import Action, Decision
@@ -63,7 +64,9 @@ def check(config: DeviceConfig, arguments: argparse.Namespace, progress: Progres
     if consultation.release is not None:
         document["version"] = consultation.release.manifest.version
     seen = seen_sentence(consultation.learned.view.header, bundle=arguments.bundle is not None)
-    lines = [*explained(arguments, decision.steps), seen, _sentence(decision, consultation)]
+    advised = arguments.explain and not decision.installs
+    advice = f"what to do: {diagnostics(decision)[1]}" if advised else ""
+    lines = [*explained(arguments, decision.steps), seen, advice, _sentence(decision, consultation)]
     # A source may be asked twice; one line says it.
     for note in dict.fromkeys(str(refusal.error) for refusal in consultation.learned.refusals):
         print(f"note: a source was not used: {note}", file=sys.stderr)

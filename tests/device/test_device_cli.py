@@ -409,6 +409,7 @@ def test_an_explanation_names_every_check_and_those_that_it_did_not_come_to(site
     assert {check for check, _ in lines} == set(ALL_CHECKS)
     assert [check for check, how in lines if how == "--"] == missing
     assert stopped in {check for check, how in lines if how == "NO"}
+    assert "what to do: " in out or "hint: " in err
 
 
 def test_an_explanation_where_nobody_answers_names_every_check_too(site):

@@ -4,6 +4,8 @@ import pytest
 
 from device_verifier.diagnostics import diagnostics
 from device_verifier.errors import NotTrusted, SlotFailure, SourceUnreachable, UsageError, readable
+from device_verifier.policy import Action, Decision
+from device_verifier.steps import Step
 from ledger_protocol.report.reasons import Reason
 from tests.sim.scene import Scene
 from tests.sim.sources import MemoryLedger
@@ -12,7 +14,15 @@ from tests.sim.sources import MemoryLedger
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_a_meaning_and_advice(reason):
     for family in (NotTrusted, SourceUnreachable, SlotFailure, UsageError):
-        assert all(diagnostics(family("what", reason=reason)))
+        assert diagnostics(family("what", reason=reason)) == (reason.meaning, reason.advice)
+        assert diagnostics(family("what", reason=reason, hint="do this")) == (reason.meaning, "do this")
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_decision_for_any_reason_says_what_it_means_and_what_to_do(reason):
+    shut = Step("V5", "gate", "open", "shut", ok=False)
+    lines = diagnostics(Decision(Action.REFUSE, reason, None, (shut,)))
+    assert lines == (reason.meaning, reason.advice, "V5 gate: expected open, found shut")
 
 
 def test_each_family_has_its_documented_exit_code():

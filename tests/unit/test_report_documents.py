@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.errors import LimitError, MalformedError, MismatchError, SignatureError
-from ledger_protocol.report import device_key
+from ledger_protocol.report import device_key, suit
 from ledger_protocol.report.document import (
     MAX_LOG_TAIL_BYTES,
     MAX_VALUE_BYTES,
@@ -31,6 +31,7 @@ from ledger_protocol.report.event import (
 )
 from ledger_protocol.report.reasons import RULES, Reason
 from ledger_protocol.report.receipts import MAX_ITEMS, ReceiptItem, Receipts
+from ledger_protocol.report.suit import SUIT_REASONS, SuitReason
 
 SALT = b"s" * 16
 KEY = ec.derive_private_key(78, ec.SECP256K1())
@@ -374,5 +375,24 @@ def test_the_docs_list_every_code_as_the_program_explains_it():
     page = (Path(__file__).parents[2] / "docs" / "reason-codes.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert rows == [
-        f"| `{reason}` | {reason.check} | {reason.meaning} | {reason.advice} |" for reason in Reason
+        f"| `{reason}` | {reason.check} | {reason.meaning} | {reason.advice} | {SUIT_REASONS[reason]} |"
+        for reason in Reason
     ]
+
+
+def test_every_reason_has_one_name_in_suit_reports():
+    assert set(SUIT_REASONS) == set(Reason)
+    listed = [
+        reason
+        for group in (suit._OK, suit._UNAUTHORIZED, suit._CONDITION_FAILED, suit._OPERATION_FAILED)
+        for reason in group
+    ]
+    assert len(listed) == len(set(listed))
+    assert set(SUIT_REASONS.values()) == set(SuitReason)
+
+
+def test_only_what_is_no_failure_is_ok_in_suit_reports():
+    ends_well = {Reason.INSTALLED, Reason.CONFIRMED, Reason.BASELINE, Reason.INSTALL_VIA}
+    for reason, name in SUIT_REASONS.items():
+        if name is SuitReason.OK:
+            assert reason.check == "V5" or reason in ends_well
