@@ -64,6 +64,7 @@ class Site(Protocol):
     """An HTTP server's answers, made anew for each run; see `sites`."""
 
     sent_bytes: int
+    """Bytes of the longest answer that was read."""
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
         """Answer one request."""

@@ -89,7 +89,7 @@ def _handler(sites: dict[str, Site]) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(data)
                 self.wfile.flush()
                 sent += len(piece)
-                site.sent_bytes += len(piece)
+                site.sent_bytes = max(site.sent_bytes, sent)
             if response.length != sent:
                 self._cut()
 

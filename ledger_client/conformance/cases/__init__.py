@@ -1,5 +1,45 @@
-"""All cases, by what they are about. Importing this package registers them."""
+"""All cases, by what they are about. Importing this package registers them, in this order."""
 
-from ledger_client.conformance.cases import headers
+from ledger_client.conformance.cases import (  # isort: skip
+    roots,
+    walks,
+    headers,
+    notes,
+    note_times,
+    freshness,
+    proofs,
+    tries,
+    proof_forms,
+    manifests,
+    envelopes,
+    releases,
+    policy,
+    fit,
+    content,
+    bundles,
+    relays,
+    nodes,
+    swaps,
+)
 
-__all__ = ["headers"]
+__all__ = [
+    "bundles",
+    "content",
+    "envelopes",
+    "fit",
+    "freshness",
+    "headers",
+    "manifests",
+    "nodes",
+    "note_times",
+    "notes",
+    "policy",
+    "proof_forms",
+    "proofs",
+    "relays",
+    "releases",
+    "roots",
+    "swaps",
+    "tries",
+    "walks",
+]

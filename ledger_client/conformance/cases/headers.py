@@ -45,8 +45,14 @@ for pinned, needed in ((4, 3), (5, 4), (6, 4), (7, 5), (10, 7), (64, 43)):
     )
 
 
-@case("header.one-validator", FORGED, SECTION, ACCEPT, "a trust root may pin one validator, if it says so",
-      world={"validators": 1, "min_validators": 1})  # fmt: skip
+@case(
+    "header.one-validator",
+    FORGED,
+    SECTION,
+    ACCEPT,
+    "a trust root may pin one validator, if it says so",
+    world={"validators": 1, "min_validators": 1},
+)
 def _(s: Scenario) -> None:
     s.check(s.stick())
 
@@ -102,8 +108,13 @@ _sealed(
 _sealed("no-seals", NOT_SEALED, "a header without seals is anybody's", seals=lambda _seals, _digest: [])
 
 
-@case("header.attackers-own-validators", FORGED, SECTION, NOT_SEALED,
-      "who forges a header also writes its validator list: the set comes from the trust root")  # fmt: skip
+@case(
+    "header.attackers-own-validators",
+    FORGED,
+    SECTION,
+    NOT_SEALED,
+    "who forges a header also writes its validator list: the set comes from the trust root",
+)
 def _(s: Scenario) -> None:
     s.seal(Sealing(by=headers.validators(4, "attacker")))
     s.check(s.stick())
@@ -118,8 +129,13 @@ _sealed(
 _sealed("empty-validator-list", ACCEPT, "the list in extraData is not looked at", listed=[])
 
 
-@case("header.attackers-listed-as-pinned", FORGED, SECTION, NOT_SEALED,
-      "the pinned addresses in the list do not make the attackers' seals theirs")  # fmt: skip
+@case(
+    "header.attackers-listed-as-pinned",
+    FORGED,
+    SECTION,
+    NOT_SEALED,
+    "the pinned addresses in the list do not make the attackers' seals theirs",
+)
 def _(s: Scenario) -> None:
     pinned_addresses = [address(key) for key in s.world.validators]
     s.seal(Sealing(by=headers.validators(4, "attacker"), listed=pinned_addresses))
@@ -154,8 +170,13 @@ _sealed(
 )
 
 
-@case("header.sealed-over-the-block-hash", FORGED, SECTION, NOT_SEALED,
-      "the block hash is another digest than the one that seals sign, at every round above 0")  # fmt: skip
+@case(
+    "header.sealed-over-the-block-hash",
+    FORGED,
+    SECTION,
+    NOT_SEALED,
+    "the block hash is another digest than the one that seals sign, at every round above 0",
+)
 def _(s: Scenario) -> None:
     def seals(_seals: list[bytes], digest: bytes) -> list[bytes]:
         # At round 1 the digest of round 0 is the block hash.
@@ -277,8 +298,13 @@ _encoded(
 )
 
 
-@case("header.field-changed-after-sealing", FORGED, SECTION, NOT_SEALED,
-      "what is sealed is the whole header: the state root cannot be put in afterwards")  # fmt: skip
+@case(
+    "header.field-changed-after-sealing",
+    FORGED,
+    SECTION,
+    NOT_SEALED,
+    "what is sealed is the whole header: the state root cannot be put in afterwards",
+)
 def _(s: Scenario) -> None:
     evil = s.world.state()
     honest = s.world.chain[-1]
@@ -287,22 +313,37 @@ def _(s: Scenario) -> None:
     s.check(s.stick(header=header))
 
 
-@case("header.other-chain", "staging chain", SECTION, refuse(*HEADER, Reason.WRONG_CONTRACT),
-      "an honest header of another network has other validators, and says nothing here")  # fmt: skip
+@case(
+    "header.other-chain",
+    "staging chain",
+    SECTION,
+    refuse(*HEADER, Reason.WRONG_CONTRACT),
+    "an honest header of another network has other validators, and says nothing here",
+)
 def _(s: Scenario) -> None:
     s.seal(Sealing(by=[secp256k1_key(f"other chain {place}") for place in range(4)], round=0))
     s.check(s.stick())
 
 
-@case("header.below-from-block", "rollback", "V1", refuse(Reason.LEDGER_ROLLBACK),
-      "the trust root says from which block on the ledger counts")  # fmt: skip
+@case(
+    "header.below-from-block",
+    "rollback",
+    "V1",
+    refuse(Reason.LEDGER_ROLLBACK),
+    "the trust root says from which block on the ledger counts",
+)
 def _(s: Scenario) -> None:
     s.seal(number=99, time=s.world.time)
     s.check(s.stick())
 
 
-@case("header.before-from-time", "rollback", "V1", refuse(Reason.LEDGER_ROLLBACK),
-      "the trust root says from what time on the ledger counts")  # fmt: skip
+@case(
+    "header.before-from-time",
+    "rollback",
+    "V1",
+    refuse(Reason.LEDGER_ROLLBACK),
+    "the trust root says from what time on the ledger counts",
+)
 def _(s: Scenario) -> None:
     s.seal(time=1_799_999_999)
     s.check(s.stick())

@@ -201,31 +201,33 @@ class World:
 
     # --- releases
 
-    def fields(self, sequence: int, images: Mapping[str, bytes] | None = None, **changes: Any) -> Document:
+    def fields(self, number: int, images: Mapping[str, bytes] | None = None, **changes: Any) -> Document:
         """Give the fields of a release's manifest and put its image blocks where mirrors find them."""
         components = []
-        for name, image in (images or default_images(sequence)).items():
+        for name, image in (images or default_images(number)).items():
             tree, blocks = documents.image_tree(image)
             self.blocks |= blocks
             components.append(documents.component(name, image, tree))
-        return {**documents.manifest(sequence, components, created=GENESIS_TIME), **changes}
+        return {**documents.manifest(number, components, created=GENESIS_TIME), **changes}
 
     def build(
         self,
-        sequence: int,
+        number: int,
         *,
         images: Mapping[str, bytes] | None = None,
         signers: Sequence[SigningKey] | None = None,
         component: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Release:
-        """Build and sign a release: `changes` are fields of the manifest, `component` of every component."""
-        fields = self.fields(sequence, images, **changes)
+        """Build and sign a release of sequence `number`: `changes` are other fields of the manifest,
+        `component` of every component.
+        """
+        fields = self.fields(number, images, **changes)
         if component is not None:
             made = fields["components"]
             if isinstance(made, list):
                 fields["components"] = [{**each, **component} for each in made if isinstance(each, dict)]
-        return self.sign(dag_cbor.encode(fields), images or default_images(sequence), signers)
+        return self.sign(dag_cbor.encode(fields), images or default_images(number), signers)
 
     def sign(
         self, manifest: bytes, images: Mapping[str, bytes], signers: Sequence[SigningKey] | None = None
