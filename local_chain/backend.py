@@ -252,7 +252,8 @@ def _make_free(state: Any) -> None:
 def _run_free(state: Any, native: Any) -> Any:
     if native.gas < native.intrinsic_gas:
         raise ValidationError("intrinsic gas too low")
-    _make_free(state)
+    if native.max_fee_per_gas < (state.execution_context.base_fee_per_gas or 0):
+        _make_free(state)  # it could not even pay the base fee
     executor = state.get_transaction_executor()
     computation = executor.build_computation(executor.build_evm_message(native), native)
     return executor.finalize_computation(native, computation)

@@ -102,7 +102,8 @@ class Execution(Protocol):
     ) -> Outcome:
         """Execute one; InvalidTransaction, with the state unchanged, when no block may hold it here.
 
-        ``watcher`` is told of every step. ``free`` asks neither for fees nor whether the sender may send.
+        ``watcher`` is told of every step. ``free`` asks not whether the sender may send, and lets
+        one that offers less than the base fee run for nothing.
         """
         ...
 

@@ -19,6 +19,7 @@ from local_chain.rpc import (
     logs,
     sending,
     signing,
+    simulating,
     state,
     subscriptions,
     tracing,
@@ -26,6 +27,7 @@ from local_chain.rpc import (
 )
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data
 from local_chain.rpc.registry import METHODS
+from local_chain.simulation import SimulationRefused
 
 if TYPE_CHECKING:
     from local_chain.channels import Channel
@@ -42,7 +44,20 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
 SERVER_ERROR, NO_NOTIFICATIONS, LIMIT_EXCEEDED, REVERTED = -32000, -32001, -32005, 3  # as geth numbers them
 
 # The modules fill the table when they are imported.
-METHOD_MODULES = (about, blocks, dev, filters, logs, sending, signing, state, subscriptions, tracing, txpool)
+METHOD_MODULES = (
+    about,
+    blocks,
+    dev,
+    filters,
+    logs,
+    sending,
+    signing,
+    simulating,
+    state,
+    subscriptions,
+    tracing,
+    txpool,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +136,8 @@ def _call(node: Node, request: dict[str, Json], *, privileged: bool, channel: Ch
         raise RpcError(code, str(error), hex_data(error.output) if error.reverted else None) from error
     except logs.TooManyResults as error:
         raise RpcError(LIMIT_EXCEEDED, str(error)) from error
+    except SimulationRefused as error:
+        raise RpcError(error.code, str(error)) from error
     except ChainError as error:
         raise RpcError(SERVER_ERROR, str(error)) from error
     except Exception as error:  # a defect must not end the node; the client learns that it is ours
