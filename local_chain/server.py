@@ -27,6 +27,7 @@ from local_chain.errors import ChainError
 from local_chain.rpc.dispatch import answer
 from local_chain.rpc.subscriptions import publish
 from local_chain.sockets import Sockets
+from local_chain.wire import WholeAnswers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -160,6 +161,7 @@ def build(app: Starlette, *, ready: Callable[[], None]) -> uvicorn.Server:
     """A server that is not running yet; ``ready`` is called once requests are answered."""
     config = uvicorn.Config(
         app,
+        http=WholeAnswers,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=_KEEP_ALIVE_S,

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 GWEI = 10**9
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """web3.py's own tests carry a mark of its makers' plugin, also where they are blocking."""
-    config.addinivalue_line(
-        "markers", "asyncio: a mark in web3.py's own tests; the asynchronous ones do not run here"
-    )
-
-
 class LocalNode:
     """A node without a server: requests go through the whole JSON-RPC path, and what waits is sealed after each."""
 

@@ -205,3 +205,16 @@ def test_clients_that_say_nothing_do_not_keep_others_waiting(chain: RunningChain
     finally:
         for connection in silent:
             connection.close()
+
+
+def test_an_answers_head_and_body_come_together(chain) -> None:
+    """A client that asks for the connection to be closed may stop reading after the head (aiohttp under web3.py)."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    host, port = urlsplit(chain.url).netloc.split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(head + body)
+            assert client.recv(65_536).endswith(b"}")
