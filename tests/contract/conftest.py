@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".test_")[2]
     if module in SCENARIOS:
-        runs = [(name, ENGINES[name][0]) for name in SCENARIOS[module]]
-        named = [pytest.param(n, marks=pytest.mark.engines(needed)) if needed else n for n, needed in runs]
-        metafunc.parametrize("engine", ["py-evm", *named], indirect=True)
+        needs = {name: needed for name, (needed, _) in ENGINES.items() if needed}
+        runs = [
+            pytest.param(name, marks=pytest.mark.engines(needs[name])) if name in needs else name
+            for name in SCENARIOS[module]
+        ]
+        metafunc.parametrize("engine", runs, indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ ENGINES: dict[str, tuple[str | None, Callable[[], Lockstep]]] = {
     "anvil-berlin": ("anvil", partial(anvil, "berlin")),
     "geth-berlin": ("geth", partial(geth, "berlin")),
 }
-EVERYWHERE = ("berlin", "anvil", "geth")
+EVERYWHERE = ("py-evm", "berlin", "anvil", "geth")
 # Modules whose tests call contracts, and where they run: the others read sources and artifacts, or compare pure functions.
 SCENARIOS: dict[str, tuple[str, ...]] = dict.fromkeys(
     (
@@ -30,4 +30,4 @@ SCENARIOS: dict[str, tuple[str, ...]] = dict.fromkeys(
         *("refusals", "revocations", "trust_roots", "votes"),
     ),
     EVERYWHERE,
-) | {"gas": tuple(ENGINES), "model_on_engines": ("anvil", "geth")}
+) | {"gas": ("py-evm", *ENGINES), "model_on_engines": ("anvil", "geth")}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.contract.test_model import Pair
+from tests.contract.modelled.rules import GAMES
+from tests.contract.test_model_council import Council
+from tests.contract.test_model_fleet import Fleet
 
-FEW = settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(GAMES, max_examples=4)
 
 
-def test_the_model_and_the_contracts_agree(engine):
-    run_state_machine_as_test(Pair, settings=FEW)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("games", [Council, Fleet])
+def test_the_model_and_the_contracts_agree(engine, games):
+    run_state_machine_as_test(games, settings=FEW)

@@ -24,7 +24,7 @@ from tests.contract.actors import (
     fresh,
     queue_args,
 )
-from tests.contract.evm import private_key
+from tests.contract.evm import MACHINES, private_key
 from tests.contract.modelled.journal import SKIPS, Pair
 from tests.contract.modelled.state import (
     ENROLLER,
@@ -63,7 +63,7 @@ class Spent:
 
 
 @functools.cache
-def _opened() -> tuple[World, Pair, list[Device]]:
+def _opened(machines: str) -> tuple[World, Pair, list[Device]]:
     """Two channels with a release, a group on each and one on none, four of five devices enrolled, an operator and a
     gateway; whatever changes it is played on both sides.
     """
@@ -94,7 +94,6 @@ def _opened() -> tuple[World, Pair, list[Device]]:
     for number in range(FLEET - 1):
         game.enrol([number], GROUPS[number % 3 // 2], "right", alone=True)
     assert (model.era, len(model.devices), len(model.groups)) == (2, FLEET - 1, 2)
-    world.machine.keep()
     return world, model, game.devices
 
 
@@ -103,10 +102,8 @@ class Play:
 
     @initialize()
     def open(self) -> None:
-        world, model, devices = _opened()
-        played = copy.copy(world)
-        played.machine = world.machine.copy()
-        self.take(played, copy.deepcopy(model), [copy.copy(device) for device in devices])
+        world, model, devices = _opened(MACHINES.name)
+        self.take(world.twin(), copy.deepcopy(model), [copy.copy(device) for device in devices])
 
     def take(self, world: World, model: Pair, devices: list[Device]) -> None:
         self.world, self.model, self.devices = world, model, devices
