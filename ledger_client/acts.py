@@ -168,6 +168,19 @@ class Act:
         """The rollout that a Publish, SetRollout or Resume sets."""
         return Rollout(*(self[field] for field, _ in _ROLLOUT_FIELDS))
 
+    @property
+    def subject(self) -> str:
+        """What it does, by name and values, but for epoch and deadline: the same act planned again is about
+        the same.
+        """
+        told = [f"{field}={text}" for field, text in self.describe() if field not in ("epoch", "deadline")]
+        return " ".join([self.name, checksum_address(self.ledger), *told])
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that it spends, None where it binds none."""
+        return dict(zip((field for field, _ in STRUCTS[self.name]), self.values, strict=True)).get("epoch")
+
     def terms(self) -> int:
         """Sequence numbers, rollout and deadline as the contract takes them: one word, packed.
 

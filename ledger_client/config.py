@@ -37,6 +37,7 @@ class ChainConfig:
     from_block: int = 0
     timeout_s: float = 20.0
     receipt_timeout_s: float = 120.0
+    raise_fee_after_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ rpc = {rpc}
 # How long one answer may take, and how long to wait until a transaction is mined (seconds).
 timeout_s = 20
 receipt_timeout_s = 120
+# A transaction that is stuck so long offers more, at most twice what was agreed to (seconds).
+raise_fee_after_s = 60
 
 [ipfs]
 # The node that publishes: `fwledger ipfs up`, or Kubo's RPC port.

@@ -75,6 +75,10 @@ class NotMinedError(UnreachableError):
         super().__init__(what, hint=hint)
 
 
+class NonceTakenError(NotMinedError):
+    """Another transaction of the account was mined under the nonce of ours, which is void now."""
+
+
 class UsageError(ClientError):
     """We were asked wrongly: an argument, a file or an answer of the person is missing or of the wrong
     form.

@@ -6,7 +6,7 @@ Reads are what a node says, good for screens and previews; what must be true is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger_client.acts import GOVERNORS_ACTS, ROLE_BITS, Act
@@ -133,9 +133,10 @@ class Ledger:
         if (act.chain_id, act.ledger) != (self.network.chain_id, self.address):
             raise UsageError(f"{act.name} was approved for another ledger or chain")
         values = [act.terms() if name == "terms" else act[name] for name in names]
-        return self.contract.call(
+        call = self.contract.call(
             function, *values, contract_values(approvals), what=function.replace("_", " ")
         )
+        return replace(call, subject=act.subject, epoch=act.epoch)
 
     def halt(self, channel: bytes) -> Call:
         """Stop installs of a channel's head: a guardian alone."""

@@ -7,7 +7,6 @@ Nothing that a node says is trusted because it said so; what a release or an aud
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,9 +26,7 @@ from web3.types import RPCEndpoint
 
 from ledger_client.errors import (
     NodeRefusedError,
-    NotMinedError,
     RevertedError,
-    UnreachableError,
     UsageError,
     WrongLedgerError,
 )
@@ -41,21 +38,26 @@ if TYPE_CHECKING:
 
     from ledger_client.config import ChainConfig
 
-# A receipt is asked for often at first (a dev chain mines at once), then each second (block times are
-# seconds).
-_FIRST_POLL_S = 0.02
-_LAST_POLL_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a transaction says: `data` for the contract at `to` (None creates one); `what` names it to
     people.
+
+    `subject` names it to a later run of the same command: what it does, but for deadlines; empty = its data.
+    `epoch` is the one that its act spends.
     """
 
     to: bytes | None
     data: bytes
     what: str
+    subject: str = ""
+    epoch: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Its subject, or its bytes' digest where it has none."""
+        return self.subject or bytes(Web3.keccak((self.to or b"") + self.data)).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ class Fees:
 
     max_fee: int
     tip: int | None
+
+    def fields(self) -> dict[str, int]:
+        """As a transaction names them."""
+        if self.tip is None:
+            return {"gasPrice": self.max_fee}
+        return {"type": 2, "maxFeePerGas": self.max_fee, "maxPriorityFeePerGas": self.tip}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +95,17 @@ class Network:
     """A chain behind one or more RPC nodes."""
 
     def __init__(
-        self, urls: Sequence[str], *, chain_id: int | None, timeout_s: float, receipt_timeout_s: float
+        self,
+        urls: Sequence[str],
+        *,
+        chain_id: int | None,
+        timeout_s: float,
+        receipt_timeout_s: float,
+        raise_fee_after_s: float = 60.0,
     ) -> None:
         self._nodes = Nodes(urls, expected_chain_id=chain_id, timeout_s=timeout_s)
-        self._receipt_timeout_s = receipt_timeout_s
+        self.receipt_timeout_s = receipt_timeout_s
+        self.raise_fee_after_s = raise_fee_after_s
         self.web3 = Web3(self._nodes)
         # QBFT and Clique chains carry seals in extraData; plain web3 refuses such blocks.
         self.web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
@@ -137,6 +152,11 @@ class Network:
         with translated("eth_getTransactionCount"):
             return int(self.web3.eth.get_transaction_count(Web3.to_checksum_address(address), "pending"))
 
+    def used_nonces(self, address: bytes) -> int:
+        """How many transactions of an account are mined: the nonce of the next one that can be."""
+        with translated("eth_getTransactionCount"):
+            return int(self.web3.eth.get_transaction_count(Web3.to_checksum_address(address), "latest"))
+
     def fees(self) -> Fees:
         """What to offer: twice the base fee plus a tip, or the node's gasPrice on chains without EIP-1559."""
         with translated("fees"):
@@ -172,32 +192,15 @@ class Network:
             return True
         return False
 
-    def wait(self, transaction: bytes, *, call: Call, sender: bytes) -> Receipt:
-        """Wait until a transaction is mined. Raises NotMinedError in the end, or the contract's refusal.
-
-        A node that cannot be reached meanwhile, or that does not know yet (geth while it indexes), is asked
-        again: the transaction is out, and whoever sent it must learn its hash.
+    def receipt(self, transaction: bytes, *, call: Call, sender: bytes) -> Receipt | None:
+        """The receipt of a transaction, None where there is none yet. Raises the contract's refusal for a
+        call that failed on chain.
         """
-        deadline = time.monotonic() + self._receipt_timeout_s
-        pause_s = _FIRST_POLL_S
-        while True:
-            trouble = ""
-            try:
-                with translated("eth_getTransactionReceipt"), contextlib.suppress(TransactionNotFound):
-                    found = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
-                    break
-            except UnreachableError as error:
-                trouble = f" ({error})"
-            if time.monotonic() > deadline:
-                raise NotMinedError(
-                    f"no receipt for transaction 0x{transaction.hex()} after"
-                    f" {self._receipt_timeout_s:g} s{trouble}",
-                    transaction=transaction,
-                    hint="it may still be mined: look before you send it again",
-                )
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.6, _LAST_POLL_S)
         with translated("eth_getTransactionReceipt"):
+            try:
+                found = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
+            except TransactionNotFound:
+                return None
             if found["status"] != 1:
                 self._explain(call, sender=sender, block=int(found["blockNumber"]))
             created = found.get("contractAddress")
@@ -232,6 +235,7 @@ def connect(config: ChainConfig) -> Network:
         chain_id=config.chain_id,
         timeout_s=config.timeout_s,
         receipt_timeout_s=config.receipt_timeout_s,
+        raise_fee_after_s=config.raise_fee_after_s,
     )
 
 

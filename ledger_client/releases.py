@@ -196,14 +196,23 @@ def plan_publication(
         )
     if ledger.revoked(release.id) is not None:
         raise UsageError(f"release {manifest.version} is revoked", hint="build and sign a new one")
+    return publication_act(
+        ledger, release, channel=channel, rollout=rollout, epoch=word.epoch, deadline=deadline
+    )
+
+
+def publication_act(
+    ledger: Ledger, release: Release, *, channel: str, rollout: Rollout, epoch: int, deadline: int
+) -> Act:
+    """The act that publishes a release, unchecked; `plan_publication` checks first."""
     return ledger.publish_act(
         channel=channel_id(channel),
         release=release.id,
         envelope=release.envelope.cid.digest,
-        sequence=manifest.sequence,
-        security_version=manifest.security_version,
+        sequence=release.manifest.sequence,
+        security_version=release.manifest.security_version,
         rollout=rollout,
-        epoch=word.epoch,
+        epoch=epoch,
         deadline=deadline,
     )
 

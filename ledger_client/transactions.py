@@ -1,30 +1,44 @@
 """From a call to a mined transaction: prepared first (gas, cost, who pays), shown, then signed and sent.
 
 Nothing is sent by preparing. A call that the contract would refuse fails while it is prepared, with its
-reason.
+reason. `following` waits for what was sent.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.config import checksum_address
-from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, UsageError
-from ledger_protocol.keccak import keccak256
+from ledger_client.errors import (
+    NodeRefusedError,
+    NonceTakenError,
+    NotMinedError,
+    UnreachableError,
+    UsageError,
+)
+from ledger_client.following import follow
+from ledger_client.outbox import Sent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ledger_client.network import Call, Fees, Network, Receipt
+    from ledger_client.outbox import Outbox
     from ledger_client.signers import Account
 
 # An estimate is exact for the state of now; another transaction mined before ours may make ours dearer.
 _GAS_MARGIN_PERCENT = 20
+# A transaction that is stuck may come to pay so many times what was offered at first, and no more.
+_MOST_RAISE = 2
 
 # Somebody else used the same account between our look at the nonce and our sending: look again this often.
-_NONCE_TRIES = 4
+_NONCE_TRIES = 8
 _NONCE_WORDS = (
     "nonce too low",
     "replacement transaction underpriced",
+    "transaction underpriced",
     "already imported",
     "nonce has already",
 )
@@ -51,8 +65,13 @@ class Prepared:
 
     @property
     def highest_cost(self) -> int:
-        """What it can cost at most, in wei."""
-        return self.gas_limit * self.fees.max_fee
+        """What it can cost at most, in wei, with the fee raised as far as it may be."""
+        return self.gas_limit * self.fee_limit
+
+    @property
+    def fee_limit(self) -> int:
+        """The highest price a gas that it may come to offer, in wei."""
+        return self.fees.max_fee * _MOST_RAISE
 
     def lines(self) -> list[str]:
         """What a person reads before agreeing."""
@@ -90,56 +109,94 @@ def prepare(network: Network, call: Call, account: Account) -> Prepared:
         balance=network.balance(account.address),
         chain_id=network.chain_id,
     )
-    if prepared.highest_cost > prepared.balance:
+    needed = prepared.gas_limit * prepared.fees.max_fee
+    if needed > prepared.balance:
         raise UsageError(
             f"{account.text} cannot pay for {call.what}",
-            expected=f"{ether(prepared.highest_cost)} ETH",
+            expected=f"{ether(needed)} ETH",
             got=f"{ether(prepared.balance)} ETH",
             hint="send it some, or use another account",
         )
     return prepared
 
 
-def send(network: Network, prepared: Prepared, account: Account) -> Receipt:
-    """Sign, send and wait. Raises the contract's refusal, NodeRefusedError or NotMinedError."""
+def send(
+    network: Network,
+    prepared: Prepared,
+    account: Account,
+    *,
+    outbox: Outbox | None = None,
+    told: Callable[[str], None] | None = None,
+) -> Receipt:
+    """Sign, send and wait. `outbox` remembers what is out until it is mined; `told` hears what happens.
+
+    Raises the contract's refusal, NodeRefusedError or NotMinedError.
+    """
+    for attempt in range(_NONCE_TRIES):
+        with contextlib.ExitStack() as stack:
+            if outbox is not None:
+                stack.enter_context(outbox.locked(prepared.chain_id, account.address))
+            sent = _sign(network, prepared, account)
+            if outbox is not None:
+                outbox.put(sent)
+            if not _launched(network, sent, last=attempt == _NONCE_TRIES - 1):
+                continue
+        try:
+            return follow(network, sent, call=prepared.call, account=account, outbox=outbox, told=told)
+        except NonceTakenError:
+            # Ours can never be mined any more, so sending it again under the next nonce sends it once.
+            if attempt == _NONCE_TRIES - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _sign(network: Network, prepared: Prepared, account: Account) -> Sent:
     fields: dict[str, Any] = {
         "chainId": prepared.chain_id,
         "gas": prepared.gas_limit,
         "value": 0,
         "data": "0x" + prepared.call.data.hex(),
+        "nonce": network.nonce(account.address),
     }
     if prepared.call.to is not None:
         fields["to"] = checksum_address(prepared.call.to)
-    if prepared.fees.tip is None:
-        fields["gasPrice"] = prepared.fees.max_fee
-    else:
-        fields |= {
-            "type": 2,
-            "maxFeePerGas": prepared.fees.max_fee,
-            "maxPriorityFeePerGas": prepared.fees.tip,
-        }
-    for attempt in range(_NONCE_TRIES):
-        raw = account.sign_transaction(fields | {"nonce": network.nonce(account.address)})
-        transaction = keccak256(raw)
-        try:
-            network.send_raw(raw)
-        except NodeRefusedError as error:
-            if not any(words in str(error).lower() for words in _NONCE_WORDS):
+    fees = prepared.fees
+    return Sent(
+        chain_id=prepared.chain_id,
+        account=account.address,
+        nonce=fields["nonce"],
+        what=prepared.call.what,
+        subject=prepared.call.key,
+        epoch=prepared.call.epoch,
+        fields=fields,
+        max_fee=fees.max_fee,
+        tip=fees.tip,
+        fee_limit=prepared.fee_limit,
+        signed=(account.sign_transaction(fields | fees.fields()),),
+    )
+
+
+def _launched(network: Network, sent: Sent, *, last: bool) -> bool:
+    """Whether a node took it; False where its nonce is somebody else's by now."""
+    (transaction,) = sent.hashes
+    try:
+        network.send_raw(sent.signed[0])
+    except NodeRefusedError as error:
+        if not any(words in str(error).lower() for words in _NONCE_WORDS):
+            raise
+        # A first node may have taken it, and its answer was lost: then the nonce is taken by ourselves,
+        # and signing anew would send the same act twice.
+        if not network.knows(transaction):
+            if last:
                 raise
-            # A first node may have taken it, and its answer was lost: then the nonce is taken by ourselves,
-            # and signing anew would send the same act twice.
-            if not network.knows(transaction):
-                if attempt < _NONCE_TRIES - 1:
-                    continue
-                raise
-        except UnreachableError as error:
-            raise NotMinedError(
-                f"nobody said whether transaction 0x{transaction.hex()} was taken: {error}",
-                transaction=transaction,
-                hint="it may still be mined: look before you send it again",
-            ) from error
-        return network.wait(transaction, call=prepared.call, sender=account.address)
-    raise AssertionError("the loop returns or raises")
+            return False
+    except UnreachableError as error:
+        raise NotMinedError(
+            f"nobody said whether transaction 0x{transaction.hex()} was taken: {error}",
+            transaction=transaction,
+            hint="it may still be mined; the same command again looks for it first",
+        ) from error
+    return True
 
 
 def gwei(wei: int) -> str:

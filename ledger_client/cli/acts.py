@@ -15,7 +15,7 @@ from ledger_client.cli.app import PATH, App
 from ledger_client.cli.words import utc
 from ledger_client.config import checksum_address, parse_address
 from ledger_client.config_file import replace_file
-from ledger_client.errors import DeclinedError, UsageError
+from ledger_client.errors import DeclinedError, NotTrustedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,25 +128,36 @@ def settle(
     approve_only: Path | None,
     valid_hours: int,
     first: Callable[[], None] | None = None,
+    subject: Callable[[], str] | None = None,
 ) -> Receipt | None:
     """Make the act, and either write this member's approval (None) or carry it out, after `first`.
 
     `plan` is given deadline and rollout: those of the first approval file where there is one, so that all
-    approve the very same act.
+    approve the very same act. `subject` names the act to find what a killed run sent, where it cannot be
+    planned any more because it is done; approvals name it themselves.
     """
     from ledger_client.acting import approve_as_member, carry_out
     from ledger_client.approvals import read_approval
+    from ledger_client.cli.sending import finished
 
     held = [read_approval(path) for path in approvals]
-    if held:
-        agreed = held[0].act
-        act = plan(agreed["deadline"], agreed.rollout if "immediate" in dict(agreed.describe()) else None)
-    else:
-        act = plan(app.deadline(valid_hours), None)
-    if approve_only is not None:
-        write_approval(app, approve_as_member(app.ledger, act, app.account), approve_only)
-        return None
-    return app.send(carry_out(app.ledger, act, held, account=app.account), first=first)
+    try:
+        if held:
+            agreed = held[0].act
+            act = plan(agreed["deadline"], agreed.rollout if "immediate" in dict(agreed.describe()) else None)
+        else:
+            act = plan(app.deadline(valid_hours), None)
+        if approve_only is not None:
+            write_approval(app, approve_as_member(app.ledger, act, app.account), approve_only)
+            return None
+        call = carry_out(app.ledger, act, held, account=app.account)
+    except (UsageError, NotTrustedError):
+        wanted = held[0].act.subject if held else subject() if subject is not None else None
+        done = None if wanted is None or approve_only is not None else finished(app, wanted)
+        if done is None:
+            raise
+        return done
+    return app.send(call, first=first)
 
 
 def signing_options(function: Callable[..., Any]) -> Callable[..., Any]:

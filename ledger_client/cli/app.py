@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger_client.config import Config, checksum_address, load_config
-from ledger_client.errors import ConfigError, DeclinedError, UnreachableError, UsageError, WrongLedgerError
+from ledger_client.errors import (
+    ConfigError,
+    DeclinedError,
+    UnreachableError,
+    UsageError,
+    WrongLedgerError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from ledger_client.journal import Journal
     from ledger_client.ledger import Ledger
     from ledger_client.network import Call, Network, Receipt
+    from ledger_client.outbox import Outbox
     from ledger_client.signers import Account
     from ledger_client.transactions import Prepared
     from ledger_client.trust import HeldRoot
@@ -53,6 +60,13 @@ class App:
         from ledger_client.network import connect
 
         return connect(self.config.chain)
+
+    @functools.cached_property
+    def outbox(self) -> Outbox:
+        """What was sent and is not seen mined."""
+        from ledger_client.outbox import default_outbox
+
+        return default_outbox(self.config.path)
 
     @functools.cached_property
     def account(self) -> Account:
@@ -156,25 +170,12 @@ class App:
             raise DeclinedError("nothing was sent")
 
     def send(self, call: Call, *, first: Callable[[], None] | None = None) -> Receipt:
-        """Prepare, show, ask, send, wait. `first` is done after the yes and before the transaction is
-        sent.
+        """Prepare, show, ask, send, wait; go on waiting where a killed run sent the same. `first` is done
+        after the yes and before the transaction is sent.
         """
-        from ledger_client.transactions import ether, prepare, send
+        from ledger_client.cli.sending import send_once
 
-        prepared = prepare(self.network, call, self.account)
-        self.agree(prepared)
-        if first is not None:
-            first()
-            # It may have taken an hour: what the ledger refuses by now shall not be paid for.
-            if self.network.estimate(call, sender=self.account.address) > prepared.gas_limit:
-                prepared = prepare(self.network, call, self.account)
-                self.agree(prepared)
-        receipt = send(self.network, prepared, self.account)
-        self.record(call.what, receipt)
-        self.say(
-            f"done     in block {receipt.block_number}, {receipt.gas_used:,} gas, {ether(receipt.cost)} ETH"
-        )
-        return receipt
+        return send_once(self, call, first=first)
 
     def record(self, what: str, receipt: Receipt) -> None:
         """Remember a transaction for the JSON result."""

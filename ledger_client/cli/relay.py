@@ -56,7 +56,9 @@ def up(app: App, listen: str | None, skip_reports: bool, ready_file: Path | None
         )
 
     def pay(call: Call) -> Receipt:
-        receipt = send(app.network, prepare(app.network, call, app.account), app.account)
+        receipt = send(
+            app.network, prepare(app.network, call, app.account), app.account, outbox=app.outbox, told=app.say
+        )
         app.say(f"{call.what}: block {receipt.block_number}, {receipt.gas_used:,} gas")
         return receipt
 

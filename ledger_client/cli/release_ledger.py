@@ -43,7 +43,7 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
     from ledger_client.acts import Rollout
     from ledger_client.content.node.store import BlockStore
     from ledger_client.publishing import push_release, release_bytes
-    from ledger_client.releases import load_release, plan_publication
+    from ledger_client.releases import load_release, plan_publication, publication_act
 
     found = load_release(folder)
     given = rollout_of(options)
@@ -63,7 +63,12 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
         with app.ipfs() as client, Progress(app, what, release_bytes(found)) as progress:
             push_release(client, store, found, progress=progress)
 
-    receipt = settle(app, plan, first=push, **options)
+    def subject() -> str:
+        return publication_act(
+            app.ledger, found, channel=channel, rollout=given or Rollout(), epoch=0, deadline=0
+        ).subject
+
+    receipt = settle(app, plan, first=push, subject=subject, **options)
     if receipt is None:
         app.emit("release-publish", *approval_document(app, options["approve_only"]))
         return

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, WrongLedgerError
-from ledger_client.network import Call, Fees, Network
+from ledger_client.following import follow
+from ledger_client.network import Call, Fees, Network, Receipt
+from ledger_client.outbox import Sent
 from ledger_client.rpc import MAX_ANSWER_BYTES, is_loopback, mask_url
 from ledger_client.signers import dev_account
 from ledger_client.transactions import Prepared, ether, gwei
@@ -248,11 +250,18 @@ def test_a_base_fee_chain_without_the_tip_method_takes_the_tip_from_its_gas_pric
     assert (fees.max_fee, fees.tip) == (210, 10)
 
 
+def wait(network: Network) -> Receipt:
+    """Wait for a transaction that is out."""
+    call = Call(bytes(20), b"", "test")
+    sent = Sent(CHAIN_ID, ALICE.address, 0, "test", call.key, None, {}, 1, 1, 2, (b"raw",))
+    return follow(network, sent, call=call, account=ALICE, outbox=None)
+
+
 def test_waiting_for_a_receipt_ends_and_says_that_it_may_still_come(nodes: list[Node]) -> None:
     nodes[0].answers["eth_getTransactionReceipt"] = None
-    with pytest.raises(NotMinedError, match="no receipt for transaction 0x0707") as caught:
-        connect(nodes[0].url).wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
-    assert "before you send it again" in caught.value.hint
+    with pytest.raises(NotMinedError, match="no receipt for transaction 0x") as caught:
+        wait(connect(nodes[0].url))
+    assert "the same command again goes on waiting, and sends no second" in caught.value.hint
 
 
 MINED = {
@@ -270,8 +279,8 @@ def waiting(*urls: str, receipt_timeout_s: float) -> Network:
 def test_a_node_that_dies_while_we_wait_leaves_us_with_the_transactions_hash(nodes: list[Node]) -> None:
     network = waiting(nodes[0].url, receipt_timeout_s=0.05)
     nodes[0].respond = lambda handler, _: send(handler, 503, b"") or True
-    with pytest.raises(NotMinedError, match=r"no receipt for transaction 0x0707.*no RPC node answered"):
-        network.wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
+    with pytest.raises(NotMinedError, match=r"no receipt for transaction 0x.*no RPC node answered"):
+        wait(network)
 
 
 def test_a_node_that_is_still_indexing_is_asked_again(nodes: list[Node]) -> None:
@@ -284,7 +293,7 @@ def test_a_node_that_is_still_indexing_is_asked_again(nodes: list[Node]) -> None
 
     nodes[0].respond = respond
     network = waiting(nodes[0].url, receipt_timeout_s=5)
-    receipt = network.wait(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
+    receipt = wait(network)
     assert (receipt.block_number, receipt.gas_used, answers) == (16, 21_000, [])
 
 
