@@ -237,16 +237,22 @@ def _send_run(
     Somebody else may carry the same receipts at the same time: what they recorded first is left out, once.
     """
     pending = list(run)
-    last = pending[-1]
-    recovery = load.recovery(last)
+    recovery = load.recovery(pending[-1])
     try:
-        send(journal.submit_queue([one.event for one in pending], last.signature, recovery=recovery))
+        send(_call(journal, pending, recovery))
     except AlreadyRecordedError:
         known = journal.device(load.receipts.device).sequence
         pending = [one for one in pending if one.event.sequence > known]
         if pending:
-            send(journal.submit_queue([one.event for one in pending], last.signature, recovery=recovery))
+            send(_call(journal, pending, recovery))
     return len(pending)
+
+
+def _call(journal: Journal, events: Sequence[SignedEvent], recovery: int) -> Call:
+    last = events[-1]
+    if len(events) == 1:
+        return journal.submit_event(last.event, last.signature, recovery=recovery)
+    return journal.submit_queue([one.event for one in events], last.signature, recovery=recovery)
 
 
 def _keep_reports(receipts: Receipts, ipfs: IpfsClient, *, after: int) -> int:

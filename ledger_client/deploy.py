@@ -13,7 +13,7 @@ from ledger_client import journal as journal_module
 from ledger_client import ledger as ledger_module
 from ledger_client.config import checksum_address
 from ledger_client.contract import artifact, creation
-from ledger_client.errors import NodeRefusedError, UsageError, WrongLedgerError
+from ledger_client.errors import NodeRefusedError, RevertedError, UsageError, WrongLedgerError
 from ledger_client.journal import Journal
 from ledger_client.ledger import Ledger
 from ledger_protocol import eip712
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ledger_client.network import Call, Network, Receipt
 
 INTERFACE_VERSION = 1
+
+# What a contract that lacks a function answers, by the node's kind.
+_NOT_OURS = (RevertedError, NodeRefusedError, WrongLedgerError)
 
 # The contracts take at most 16 members a role at deployment.
 MAX_MEMBERS = 16
@@ -152,7 +155,12 @@ def check_pair(
             hint="the trust root names another contract, or the node another chain",
         )
     _check_version(Ledger(network, ledger), where)
-    named = Ledger(network, ledger).journal()
+    try:
+        named = Ledger(network, ledger).journal()
+    except _NOT_OURS as error:  # a contract of ours, but the other one
+        raise WrongLedgerError(
+            "this is not the ledger you configured", expected=f"a FirmwareLedger at {where}", got=error
+        ) from error
     if journal is not None and named != journal:
         raise WrongLedgerError(
             "this is not the pair you configured",
@@ -164,7 +172,12 @@ def check_pair(
             f"the ledger at {where} names a journal that is not deployed", got=checksum_address(named)
         )
     _check_version(Journal(network, named), checksum_address(named))
-    other = Journal(network, named).ledger()
+    try:
+        other = Journal(network, named).ledger()
+    except _NOT_OURS as error:
+        raise WrongLedgerError(
+            "this is not a pair", expected=f"an UpdateJournal at {checksum_address(named)}", got=error
+        ) from error
     if other != ledger:
         raise WrongLedgerError(
             "this is not a pair", expected=f"a journal of {where}", got=f"one of {checksum_address(other)}"
@@ -192,7 +205,7 @@ def _create(call: Call, expected: bytes, send: Callable[[Call], Receipt]) -> Rec
 def _check_version(contract: Ledger | Journal, where: str) -> None:
     try:
         version = contract.interface_version()
-    except (NodeRefusedError, WrongLedgerError) as error:
+    except _NOT_OURS as error:
         raise WrongLedgerError("this is not a contract of fwledger", got=f"{where} ({error})") from error
     if version != INTERFACE_VERSION:
         raise WrongLedgerError(

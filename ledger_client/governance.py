@@ -96,6 +96,44 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """What the ledger keeps of a proposed change: from when it may be executed (Unix s), the era that it
+    belongs to, what became of it, and the guardian whom it removes.
+    """
+
+    ready_at: int
+    era: int
+    executed: bool
+    cancelled: bool
+    removed: bytes | None
+
+    @classmethod
+    def decode(cls, word: int) -> QueueEntry:
+        """Read the word (contracts: council)."""
+        removed = word >> _REMOVED_AT
+        return cls(
+            ready_at=word & _U40,
+            era=word >> _ERA_AT & _U32,
+            executed=bool(word & _EXECUTED),
+            cancelled=bool(word & _CANCELLED),
+            removed=removed.to_bytes(20, "big") if removed else None,
+        )
+
+    def state(self, *, era: int, now_s: int) -> State:
+        """Where it stands in the era that holds now."""
+        if self.executed:
+            return State.EXECUTED
+        if self.cancelled:
+            return State.CANCELLED
+        if self.era != era:
+            return State.VOID
+        waited_s = now_s - self.ready_at
+        if waited_s < 0:
+            return State.WAITING
+        return State.READY if waited_s <= WINDOW_S else State.LAPSED
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A proposed change. Times are Unix seconds; `removed` is the guardian whom it removes, who cannot
     cancel it.
@@ -125,6 +163,10 @@ class Governance:
     def rules(self) -> Rules:
         """Thresholds, member counts, epoch and era as they are now."""
         return Rules.decode(int(self.ledger.contract.read("rules")))
+
+    def queued(self, change_id: bytes) -> QueueEntry:
+        """What the ledger keeps of a change; all zero where it was never proposed."""
+        return QueueEntry.decode(int(self.ledger.contract.read("queue", change_id)))
 
     def successor(self) -> bytes | None:
         """Where the manufacturer says it moved; None where it says nothing."""
@@ -193,15 +235,14 @@ class Governance:
                 expected=change_id.hex(),
                 got=bytes(log.values["id"]).hex(),
             )
-        entry = int(self.ledger.contract.read("queue", change_id))
-        bitmap, removed = int(log.values["approvers"]), entry >> _REMOVED_AT
+        entry, bitmap = self.queued(change_id), int(log.values["approvers"])
         return Change(
             id=change_id,
             act=act,
-            ready_at=entry & _U40,
-            state=_state(entry, era=era, now_s=now_s),
+            ready_at=entry.ready_at,
+            state=entry.state(era=era, now_s=now_s),
             approvers=tuple(address for seat, address in seats.items() if seat < 256 and bitmap >> seat & 1),
-            removed=removed.to_bytes(20, "big") if removed else None,
+            removed=entry.removed,
             block_number=log.block_number,
         )
 
@@ -229,19 +270,6 @@ def what_it_does(act: Act) -> str:
             return f"trust root version {act['version']}, {act['digest'].hex()[:16]}"
         case _:
             raise UsageError("change of governance", expected=", ".join(sorted(QUEUED_ACTS)), got=act.name)
-
-
-def _state(entry: int, *, era: int, now_s: int) -> State:
-    if entry & _EXECUTED:
-        return State.EXECUTED
-    if entry & _CANCELLED:
-        return State.CANCELLED
-    if entry >> _ERA_AT & _U32 != era:
-        return State.VOID
-    waited_s = now_s - (entry & _U40)
-    if waited_s < 0:
-        return State.WAITING
-    return State.READY if waited_s <= WINDOW_S else State.LAPSED
 
 
 def _check_pending(change: Change) -> None:

@@ -95,6 +95,10 @@ class Journal:
         """The address of the ledger that this journal was made with."""
         return bytes(self.contract.read("ledger"))
 
+    def domain_separator(self) -> bytes:
+        """What the signatures of this journal's events are bound to (EIP-712)."""
+        return bytes(self.contract.read("domain_separator"))
+
     def device(self, address: bytes, *, block: int | str = "latest") -> DeviceWord:
         """A device's word; all zero where it was never enrolled."""
         return DeviceWord.decode(int(self.contract.read("device", address, block=block)))
@@ -114,6 +118,12 @@ class Journal:
             return self.contract.call("enrol", one.device, one.group, one.commitment, what="enrol 1 device")
         values = [(e.device, e.group, e.commitment) for e in enrolments]
         return self.contract.call("enrol_many", values, what=f"enrol {len(values)} devices")
+
+    def submit_event(self, event: UpdateEvent, signature: bytes, *, recovery: int) -> Call:
+        """One event under its 64-byte signature; `recovery` is 27 or 28. Cheaper than a queue of one."""
+        r, vs = compact(signature, recovery)
+        report = (event.release, _stamp(event, 0), event.detail, event.previous, r, vs)
+        return self.contract.call("submit_event", report, what="record 1 event")
 
     def submit_queue(self, events: Sequence[UpdateEvent], signature: bytes, *, recovery: int) -> Call:
         """One device's consecutive events under the 64-byte signature over the last; `recovery` is 27 or 28.

@@ -40,6 +40,9 @@ _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "AnnounceTrustRoot": ("propose_trust_root", ("digest", "version", "envelope", "deadline")),
 }
 
+# A member's word: roles, and above them its seat (contracts: governance).
+_ROLE_MASK, _SEAT_AT, _NO_SEAT = 2**8 - 1, 8, 2**16 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Publication:
@@ -77,6 +80,15 @@ class Ledger:
         """Which interface the contract speaks."""
         return int(self.contract.read("interface_version"))
 
+    def domain_separator(self) -> bytes:
+        """What the approvals of this ledger's acts are bound to (EIP-712)."""
+        return bytes(self.contract.read("domain_separator"))
+
+    def vote_context(self, group: int) -> tuple[bytes | None, ChannelWord]:
+        """What the journal asks when a device votes: the channel of its group, and that channel's word."""
+        channel, word = self.contract.read("vote_context", group)
+        return (bytes(channel) if any(channel) else None), ChannelWord.decode(int(word))
+
     def journal(self) -> bytes:
         """The address of the journal that this ledger was made with."""
         return bytes(self.contract.read("journal"))
@@ -110,8 +122,18 @@ class Ledger:
 
     def roles(self, address: bytes) -> frozenset[str]:
         """The roles of an address."""
-        bits = int(self.contract.read("role", address))
-        return frozenset(name for name, bit in ROLE_BITS.items() if bits & bit)
+        return _role_names(int(self.contract.read("role", address)))
+
+    def member(self, address: bytes) -> tuple[frozenset[str], int | None]:
+        """The roles of an address, and the seat under which logs name it; None where it has none."""
+        word = int(self.contract.read("member", address))
+        seat = word >> _SEAT_AT & _NO_SEAT
+        return _role_names(word & _ROLE_MASK), None if seat in (0, _NO_SEAT) else seat
+
+    def seat(self, number: int) -> bytes | None:
+        """Who holds a seat, None where nobody ever did."""
+        found = bytes(self.contract.read("seats", number))
+        return found if any(found) else None
 
     def thresholds(self) -> tuple[int, int]:
         """How many publishers, and how many governors, must approve an act."""
@@ -205,3 +227,7 @@ class Ledger:
         for log in self.contract.logs("GroupAssigned", from_block=from_block, to_block=to_block):
             found[int(log.values["group"])] = bytes(log.values["channel"])
         return found
+
+
+def _role_names(bits: int) -> frozenset[str]:
+    return frozenset(name for name, bit in ROLE_BITS.items() if bits & bit)

@@ -39,6 +39,7 @@ def ipfs() -> None:
 @click.option(
     "--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Written once both ports answer."
 )
+@click.option("--json", is_flag=True, expose_value=False, help="What it prints is JSON anyway.")
 def up(store: Path, api_port: int, gateway_port: int, gateway_host: str, ready_file: Path | None) -> None:
     """Run the node until it is interrupted. Prints one line of JSON when it answers.
 
