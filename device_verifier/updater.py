@@ -2,6 +2,7 @@
 only interrupt.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def install(agent: Agent, sources: Sources, *, override: bool = False) -> Outcom
     """
     _require_confirmed(agent)
     under_way = agent.store.install()
-    if under_way is not None and under_way.phase is Phase.ARMED:
+    if under_way is not None and under_way.phase is Phase.ARMED and _still_armed(agent, under_way, sources):
         return _outcome(under_way, None)
     consultation = check(agent, sources, override=override)
     release, view = consultation.release, consultation.learned.view
@@ -112,6 +113,19 @@ def install(agent: Agent, sources: Sources, *, override: bool = False) -> Outcom
         agent, sources, signers=view.root.release_keys, fresh=fresh and not resumed, override=override
     )
     return _outcome(_under_way(agent), waits or consultation.decision)
+
+
+def _still_armed(agent: Agent, install: Install, sources: Sources) -> bool:
+    """Ask whether the armed release was revoked since, and disarm it if so; whoever is silent changes
+    nothing.
+    """
+    for also_revoked in ((install.release,), ()):
+        # Not every source's proof covers a release that is not the head: then ask for the head alone.
+        with contextlib.suppress(DeviceError):
+            learn(agent.outline(), sources=sources.ledgers, memory=agent.memory, also_revoked=also_revoked)
+            break
+    disarm_if_revoked(agent)
+    return agent.store.phase() is Phase.ARMED
 
 
 def _note_check(agent: Agent, reason: Reason, head: bytes | None) -> None:

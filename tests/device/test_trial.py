@@ -517,6 +517,22 @@ def test_a_check_that_proves_the_armed_release_revoked_disarms_it(device):
     assert device.install().armed
 
 
+def test_an_install_that_finds_the_armed_release_revoked_disarms_it_and_goes_on_to_the_next(device):
+    release = installed(device, GOOD)
+    device.repository.revoke(release.id)
+    better = device.release(3, images={"rootfs": b"good and better" + bytes(5_000)})
+    outcome = device.install()
+    assert (outcome.armed, outcome.release) == (True, better.id)
+    assert device.kinds() == ["baseline", "installed", "reverted", "installed"]
+
+
+def test_an_install_that_reaches_nobody_leaves_the_armed_slot_armed(device):
+    release = installed(device, GOOD)
+    device.ledger.down = True
+    outcome = device.install()
+    assert (outcome.armed, outcome.release) == (True, release.id)
+
+
 def test_a_check_that_says_nothing_against_it_leaves_the_armed_slot_armed(device):
     installed(device, GOOD)
     device.repository.halt()
