@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from device_verifier.config import ImageFloor
@@ -11,7 +12,7 @@ from device_verifier.store import Store
 from device_verifier.trusted_ledger import LedgerFloor, floor_scope
 from ledger_protocol.errors import ProtocolError
 from ledger_protocol.ledger.contract_state import Revocation
-from ledger_protocol.limits import MAX_TRUST_ROOT_BYTES
+from ledger_protocol.limits import MAX_ROOT_STEPS, MAX_TRUST_ROOT_BYTES
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot, verify_first
 from ledger_protocol.report.reasons import Reason
 
@@ -33,9 +34,8 @@ class StoreMemory:
 
     def held(self) -> Held:
         """Return the newest signed root, the digests of the others, and the floor."""
-        # Of one version in two envelopes, the one that was walked to: the sort keeps it behind the factory's.
-        signed = sorted(dict.fromkeys((self._factory, *self._store.trust_roots())), key=_version)
-        digests = tuple(SignedTrustRoot.decode(root).digest for root in signed[:-1])
+        signed = self._signed_roots()
+        digests = tuple(map(_digest, signed[:-1]))
         return Held(trust_root=signed[-1], walked=digests, floor=self.floor())
 
     def floor(self) -> LedgerFloor | None:
@@ -93,7 +93,11 @@ class StoreMemory:
 
     def root(self) -> TrustRoot:
         """Return the newest trust root held."""
-        return TrustRoot.decode(SignedTrustRoot.decode(self.held().trust_root).document)
+        return _decoded(self._signed_roots()[-1])
+
+    def _signed_roots(self) -> list[bytes]:
+        # Of one version in two envelopes, the one that was walked to: the sort keeps it behind the factory's.
+        return sorted(dict.fromkeys((self._factory, *self._store.trust_roots())), key=_version)
 
 
 def read_factory_root(path: Path) -> bytes:
@@ -111,8 +115,20 @@ def read_factory_root(path: Path) -> bytes:
     return data
 
 
+# Every line of history asks for the newest root, and a device may hold hundreds.
+@lru_cache(maxsize=MAX_ROOT_STEPS)
 def _version(signed: bytes) -> int:
-    return TrustRoot.decode(SignedTrustRoot.decode(signed).document).version
+    return _decoded(signed).version
+
+
+@lru_cache(maxsize=MAX_ROOT_STEPS)
+def _digest(signed: bytes) -> bytes:
+    return SignedTrustRoot.decode(signed).digest
+
+
+@lru_cache(maxsize=1)
+def _decoded(signed: bytes) -> TrustRoot:
+    return TrustRoot.decode(SignedTrustRoot.decode(signed).document)
 
 
 def _refused(path: Path, got: str) -> UsageError:
