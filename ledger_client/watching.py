@@ -55,8 +55,8 @@ class Failure:
 class Forecast:
     """Where it is heading. Times are Unix seconds, None where nothing can be said.
 
-    `complete_at` goes on at the pace so far; `failures_to_halt` is how many counted failures in a row would
-    trip the breaker now, None where it is off.
+    `complete_at` is when the last will have confirmed or failed, at the pace so far; `failures_to_halt` is
+    how many counted failures in a row would trip the breaker now, None where it is off.
     """
 
     all_reached_at: int | None
@@ -203,7 +203,9 @@ class Watch:
             silent=len(reached) - len(said),
             failures=bad,
             tally=tally,
-            forecast=forecast(word, tally, now_s=now_s, decided=decided, devices=len(mine)),
+            forecast=forecast(
+                word, tally, now_s=now_s, decided=decided, reached=len(reached), devices=len(mine)
+            ),
         )
 
     def _read(self, first: int, last: int) -> None:
@@ -228,17 +230,31 @@ class Watch:
                 self._said[log.values["device"]] = said
 
 
-def forecast(word: ChannelWord, tally: Tally, *, now_s: int, decided: int, devices: int) -> Forecast:
-    """Where a rollout is heading, `decided` of its `devices` having confirmed or failed."""
+def forecast(
+    word: ChannelWord, tally: Tally, *, now_s: int, decided: int, reached: int, devices: int
+) -> Forecast:
+    """Where a rollout is heading: of its `devices` it reached so many, of whom `decided` confirmed or failed.
+
+    The curve says when the last are reached. They take as long then as others did: since the curve passed the
+    share that has decided by now, or at the pace so far while that is still the first share.
+    """
+    end = word.rollout_from + (word.hold_hours + word.ramp_hours) * 3600
     all_at: int | None = None
     if share_bps(word, now_s) >= ALL_BPS:
         all_at = now_s
     elif not word.halted and word.initial_bps:
-        all_at = word.rollout_from + (word.hold_hours + word.ramp_hours) * 3600
+        all_at = end
     complete_at: int | None = None
     if all_at is not None and decided:
-        left_s = (devices - decided) * (now_s - word.published_at) // decided
-        complete_at = max(all_at, now_s + left_s)
+        ramped = decided * ALL_BPS // devices - word.initial_bps
+        if decided == reached:
+            complete_at = all_at
+        elif ramped >= 0 and word.ramp_hours and now_s > end - word.ramp_hours * 3600 and not word.immediate:
+            ramp_s = word.ramp_hours * 3600
+            passed = end - ramp_s + ramp_s * ramped // (ALL_BPS - word.initial_bps)
+            complete_at = max(end + now_s - passed, now_s)
+        else:
+            complete_at = all_at + (reached - decided) * (now_s - word.published_at) // decided
     return Forecast(all_at, complete_at, None if word.halted else failures_to_halt(word, tally))
 
 

@@ -25,6 +25,7 @@ from ledger_client.signers import dev_account
 from ledger_client.transactions import prepare, send
 from tests.support.chain import chain_process, rpc, wait_until
 from tests.support.fleet import CLIENT, environment
+from tests.support.lying_rpc import lying_node
 from tests.support.manufacturer import Manufacturer, deployed, found
 
 if TYPE_CHECKING:
@@ -304,10 +305,25 @@ def test_processes_of_one_account_lose_nothing(tmp_path: Path) -> None:
 
 def test_gas_that_costs_nothing_is_not_raised(tmp_path: Path) -> None:
     """A consortium chain of Berlin rules, whose gas price is 0, that seals rarely."""
-    with chain_process("--fork", "berlin", "--block-time", "1") as chain:
-        maker = deployed(tmp_path, rpc=chain.url)
+    with (
+        chain_process("--fork", "berlin", "--block-time", "1") as chain,
+        lying_node(chain.url) as free,
+    ):
+        free.lies["eth_gasPrice"] = lambda _: "0x0"
+        maker = deployed(tmp_path, rpc=free.url)
         patient(maker, raise_fee_after_s=0.05)
-        price = int(str(chain.rpc("eth_gasPrice")), 16)
         ran = maker.run("release", "revoke", "ab" * 32, "--yes", "--json")
-        assert len(ran.document["transactions"]) == 1
-        assert ("the fee is raised" in ran.err) == bool(price)
+        assert [one["cost_wei"] for one in ran.document["transactions"]] == [0]
+        assert "up to 0 ETH (never over 0)" in ran.err
+        assert "the fee is raised" not in ran.err
+
+
+def test_a_gas_price_is_raised_on_a_chain_without_a_base_fee(tmp_path: Path) -> None:
+    with chain_process("--fork", "berlin", "--block-time", "2") as chain:
+        maker = deployed(tmp_path, rpc=chain.url)
+        patient(maker, raise_fee_after_s=0.1)
+        ran = maker.run("release", "revoke", "ab" * 32, "--yes", "--json")
+        (one,) = ran.document["transactions"]
+        price = int(str(chain.rpc("eth_gasPrice")), 16)
+        assert price < one["cost_wei"] // one["gas_used"] <= 2 * price
+        assert "the fee is raised" in ran.err

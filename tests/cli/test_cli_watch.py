@@ -13,6 +13,7 @@ import pytest
 from ledger_client.config import checksum_address, load_config
 from ledger_client.watching import failures_to_halt, forecast
 from ledger_protocol.ledger.contract_state import ChannelWord, Tally
+from ledger_protocol.ledger.rollout import share_bps
 from ledger_protocol.report.event import EventKind
 from tests.support.device_twin import DeviceTwin
 from tests.support.fleet import CLIENT, environment
@@ -59,15 +60,35 @@ def test_a_breaker_that_cannot_trip_is_none(halt_bps: int) -> None:
     assert failures_to_halt(replace(WORD, halt_bps=halt_bps), tally(5, 5)) is None
 
 
-def test_the_forecast_goes_on_at_the_pace_so_far_but_not_before_all_are_reached() -> None:
-    early = forecast(WORD, tally(0, 0), now_s=NOW, decided=0, devices=100)
+def test_the_forecast_is_the_curves_end_and_the_time_that_devices_take() -> None:
+    early = forecast(WORD, tally(0, 0), now_s=NOW, decided=0, reached=100, devices=1000)
     assert (early.all_reached_at, early.complete_at) == (NOW - 1000 + 5 * 3600, None)
-    slow = forecast(WORD, tally(10, 0), now_s=NOW, decided=10, devices=1000)
-    assert slow.complete_at == NOW + 99_000
-    fast = forecast(WORD, tally(90, 0), now_s=NOW, decided=90, devices=100)
-    assert fast.complete_at == fast.all_reached_at
-    halted = forecast(replace(WORD, halted=True), tally(10, 0), now_s=NOW, decided=10, devices=100)
+    slow = forecast(WORD, tally(10, 0), now_s=NOW, decided=10, reached=1000, devices=10_000)
+    assert slow.complete_at == slow.all_reached_at + 99_000
+    canary = forecast(WORD, tally(100, 0), now_s=NOW, decided=100, reached=100, devices=1000)
+    assert canary.complete_at == canary.all_reached_at
+    halted = forecast(
+        replace(WORD, halted=True), tally(10, 0), now_s=NOW, decided=10, reached=100, devices=1000
+    )
     assert (halted.all_reached_at, halted.complete_at, halted.failures_to_halt) == (None, None, None)
+
+
+@pytest.mark.parametrize("lag_s", [300, 1_800, 5_400])
+@pytest.mark.parametrize("hour", [2, 3, 4, 5, 6])
+def test_the_forecast_of_a_fleet_that_takes_a_while_comes_true(lag_s: int, hour: int) -> None:
+    """1,000 devices that each confirm so long after the curve reached them: two hours held, then a ramp."""
+    begun, fleet = WORD.published_at, range(0, 10_000, 10)
+    now = begun + hour * 3600
+    reached = sum(cohort < share_bps(WORD, now) for cohort in fleet)
+    decided = sum(cohort < share_bps(WORD, now - lag_s) for cohort in fleet) if now - lag_s >= begun else 0
+    found = forecast(WORD, tally(decided, 0), now_s=now, decided=decided, reached=reached, devices=1000)
+    truth = begun + 5 * 3600 + lag_s
+    if decided == 1000:
+        assert found.complete_at == now
+    else:
+        assert found.complete_at is not None
+        # Exact once devices of the ramp have decided; before, nobody knows how long they take.
+        assert abs(found.complete_at - truth) <= (60 if decided > 100 else lag_s)
 
 
 class Fleet:
