@@ -1,9 +1,11 @@
 # Two commands matter: `make demo` does the main job, `make test` passes the tests. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format bench gas lock clean
+.PHONY: help setup demo test soak fuzz lint format bench gas lock clean
 
 BIN := .venv/bin
 WORKERS ?= 2
+# Of each fuzz target.
+SECONDS ?= 5
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,6 +21,9 @@ test: setup ## run the tests
 
 soak: setup ## run the checks that are too heavy for every day
 	@$(BIN)/python -m pytest -q --timeout 1800 tests/soak/*.py
+
+fuzz: setup ## coverage-guided fuzzing of every decoder, SECONDS=5 each
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --workers $(WORKERS)
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
