@@ -79,6 +79,28 @@ def read_list(path: Path, *, group: int | None, compatible: str | None = None) -
     return list(found.values())
 
 
+def read_moves(path: Path) -> dict[bytes, int]:
+    """Read a list of devices with the groups that they are to be in: columns `address` and `group`; others,
+    as an enrolment list has them, are passed over. Raises UsageError that names file and line.
+    """
+    rows = _rows(path)
+    columns = next(rows, (1, []))[1]
+    if columns.count("address") != 1 or columns.count("group") != 1:
+        raise UsageError(f"{path}:1: columns", expected="`address` and `group`", got=", ".join(columns)[:80])
+    found: dict[bytes, int] = {}
+    for line, values in rows:
+        where = f"{path}:{line}"
+        if len(values) != len(columns):
+            raise UsageError(where, expected=f"{len(columns)} values", got=len(values))
+        row = dict(zip(columns, values, strict=True))
+        device = parse_address(row["address"], where=f"{where}: address")
+        if found.setdefault(device, group := _group(where, row["group"])) != group:
+            raise UsageError(f"{where}: device {checksum_address(device)} is to be in two groups")
+    if not found:
+        raise UsageError(f"{path} lists no device")
+    return found
+
+
 def plan_list(journal: Journal, listed: Sequence[Listed], *, from_block: int, to_block: int) -> Plan:
     """Part the rows by what the journal has already, by its log: enrolling can be repeated."""
     known = {one.device for one in journal.enrolled(from_block=from_block, to_block=to_block)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ledger_client.acts import MAX_PLACED_DEVICES
 from ledger_client.config import checksum_address
 from ledger_client.errors import NotTrustedError, UsageError
 from ledger_client.journal import Enrolment
@@ -12,7 +13,7 @@ from ledger_protocol.errors import ProtocolError
 from ledger_protocol.report.enrolment import MAX_REQUEST_BYTES, EnrolmentRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ledger_client.acts import Act
@@ -76,7 +77,7 @@ def plan_enrolments(
                 f"device {checksum_address(request.device)} is enrolled already",
                 expected=f"group {group}",
                 got=f"group {word.group}",
-                hint="publishers move it with `fwledger device retire --undo --group N`",
+                hint="publishers move it with `fwledger device place --group N`",
             )
         already.append(request.device)
     return list(found.values()), already
@@ -98,6 +99,34 @@ def place_act(ledger: Ledger, devices: Sequence[bytes], *, group: int, retired: 
         epoch=ledger.word(channel).epoch,
         deadline=deadline,
     )
+
+
+def plan_moves(
+    journal: Journal, moves: Mapping[bytes, int]
+) -> tuple[list[tuple[int, tuple[bytes, ...]]], list[bytes]]:
+    """What it takes to put devices into groups: for each act the group and at most 64 devices; and those that
+    are there already. Raises UsageError for a device that is not enrolled, or retired.
+    """
+    by_group: dict[int, list[bytes]] = {}
+    there: list[bytes] = []
+    for device, group in moves.items():
+        word, name = journal.device(device), checksum_address(device)
+        if not word.enrolled:
+            raise UsageError(f"device {name} is not enrolled")
+        if word.retired:
+            raise UsageError(
+                f"device {name} is retired", hint="`fwledger device retire --undo` takes it back"
+            )
+        if word.group == group:
+            there.append(device)
+        else:
+            by_group.setdefault(group, []).append(device)
+    acts = [
+        (group, tuple(devices[at : at + MAX_PLACED_DEVICES]))
+        for group, devices in sorted(by_group.items())
+        for at in range(0, len(devices), MAX_PLACED_DEVICES)
+    ]
+    return acts, there
 
 
 def list_devices(journal: Journal, *, from_block: int, to_block: int) -> list[Device]:

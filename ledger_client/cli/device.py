@@ -115,6 +115,49 @@ def _send_enrolments(app: App, new: Sequence[Enrolment]) -> None:
         app.send(app.journal.enrol(new[start : start + MAX_ENROLMENTS]))
 
 
+@device.command("place")
+@command("fwledger device place 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045 --group 2", sends=True)
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS...]")
+@click.option("--group", type=click.IntRange(0, 2**24 - 1), help="the group that they are to be in")
+@click.option("--csv", "listing", type=PATH, metavar="FILE", help="many at once; columns address and group")
+@approval_options
+def place(
+    app: App, addresses: tuple[str, ...], group: int | None, listing: Path | None, **options: Any
+) -> None:
+    """Put devices into another group. Needs publishers' approvals.
+
+    A device that is there already is left as it is, so the command can be repeated. An act takes 64 devices
+    of one group; approvals that pass as files are for one act.
+    """
+    from ledger_client.enrolment_list import read_moves
+    from ledger_client.fleet import place_act, plan_moves
+
+    if bool(addresses) == (listing is not None) or bool(addresses) != (group is not None):
+        raise UsageError("place whom?", hint="name devices and --group N, or a list of them with --csv")
+    if listing is not None:
+        moves = read_moves(listing)
+    else:
+        moves = {parse_address(text, where="device"): group or 0 for text in addresses}
+    acts, there = plan_moves(app.journal, moves)
+    if len(acts) > 1 and (options["approvals"] or options["approve_only"]):
+        raise UsageError("approvals are for one act", got=f"{len(acts)} acts", hint="64 devices of one group")
+    for target, devices in acts:
+
+        def plan(
+            deadline: int, _: Rollout | None, target: int = target, devices: tuple[bytes, ...] = devices
+        ) -> Act:
+            return place_act(app.ledger, devices, group=target, retired=False, deadline=deadline)
+
+        if settle(app, plan, **options) is None:
+            app.emit("device-place", *approval_document(app, options["approve_only"]))
+            return
+    rows = [{"device": checksum_address(one), "group": target} for target, some in acts for one in some]
+    already = [checksum_address(one) for one in there]
+    lines = [f"placed    {row['device']} in group {row['group']}" for row in rows]
+    lines += [f"already   {name}" for name in already]
+    app.emit("device-place", {"placed": rows, "already": already}, lines)
+
+
 @device.command("retire")
 @command("fwledger device retire 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045", sends=True)
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")

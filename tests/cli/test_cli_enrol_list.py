@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger_client.config import checksum_address
-from ledger_client.enrolment_list import MAX_LIST_BYTES, read_list
+from ledger_client.enrolment_list import MAX_LIST_BYTES, read_list, read_moves
 from ledger_client.errors import ClientError, NotTrustedError, UsageError
 from tests.support.device_twin import DeviceTwin
 
@@ -143,3 +143,49 @@ def test_requests_and_a_list_do_not_go_together(maker: Manufacturer, tmp_path):
     for line in ([], ["x.request", "--csv", path]):
         assert "enrol whom?" in maker.refused("device", "enrol", *line, "--yes", code=2)
     assert "into which group?" in maker.refused("device", "enrol", "x.request", "--yes", code=2)
+
+
+# --- groups changed by publishers
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "list.csv:1: columns: expected `address` and `group`"),
+        ("address,commitment\n", "list.csv:1: columns"),
+        ("address,group\n", "lists no device"),
+        (f"address,group\n{address(1)}\n", "list.csv:2: expected 2 values, got 1"),
+        (f"address,group\n{address(1)},x\n", "list.csv:2: group"),
+        (f"address,group\n{address(1)},1\n{address(1)},2\n", "is to be in two groups"),
+    ],
+)
+def test_a_list_of_moves_that_is_wrong_is_refused_by_file_and_line(tmp_path, text, told):
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_moves(path)
+    assert told in str(caught.value)
+
+
+def test_publishers_move_many_devices_and_again_nothing_is_sent(maker: Manufacturer, tmp_path):
+    maker.run("channel", "create", "stable", "--group", "40", "--yes")
+    first = 1 << 110
+    rows = [(address(first + number), COMMITMENT, 1) for number in range(66)]
+    maker.run("device", "enrol", "--csv", listing(tmp_path / "fleet.csv", *rows), "--yes")
+    moved = listing(tmp_path / "moved.csv", *[(name, COMMITMENT, 40) for name, _, _ in rows])
+    lone = ["device", "place", "--csv", moved, "--approve-only", "x.approval", "--yes"]
+    assert "approvals are for one act: got 2 acts" in maker.refused(*lone, code=2)
+    ran = maker.json("device", "place", "--csv", moved, "--yes")
+    assert (len(ran["placed"]), len(ran["transactions"])) == (66, 2)
+    assert {row["group"] for row in maker.json("device", "list", "--group", "40")["devices"]} == {40}
+    again = maker.json("device", "place", "--csv", moved, "--yes")
+    assert (again["placed"], len(again["already"]), "transactions" in again) == ([], 66, False)
+    one = maker.json("device", "place", rows[0][0], "--group", "1", "--yes")
+    assert one["placed"] == [{"device": rows[0][0], "group": 1}]
+
+
+def test_who_is_placed_is_named_and_may_be(maker: Manufacturer):
+    place = ["device", "place"]
+    for line in ([], [address(5)], ["--group", "1"], [address(5), "--csv", "x"]):
+        assert "place whom?" in maker.refused(*place, *line, "--yes", code=2)
+    assert "is not enrolled" in maker.refused(*place, address(5), "--group", "1", "--yes", code=2)
