@@ -2,8 +2,8 @@
 
 Ten whole processes, one after the other: Python starts, device.toml, key and state are read, three trust
 roots are walked, a proof file is verified with its release, and the answer is printed. The proof comes from a
-bundle, so that no network is measured. Exits with 1 where the bar is missed; on a machine that is busy with
-other work compare the CPU time, which the others do not change much.
+bundle, so that no network is measured. Exits with 1 where the bar is missed: by wall time, or, on a machine
+that has more work than processors already, by CPU time, for the rest is waiting for others.
 """
 
 from __future__ import annotations
@@ -70,11 +70,17 @@ def measure(processes: int = PROCESSES) -> tuple[float, float]:
 
 def main() -> int:
     """Print both medians; give 1 where the bar is missed."""
+    load = os.getloadavg()[0]
     wall_s, cpu_s = measure()
     print(f"fwledger-device check, median of {PROCESSES} processes: {wall_s:.3f} s wall, {cpu_s:.3f} s CPU")
-    if wall_s < MAX_WALL_S:
+    busy = load > (os.cpu_count() or 1)
+    if busy:
+        print(
+            f"the machine is busy (load {load:.1f}): its CPU time is judged; run this alone for the wall time"
+        )
+    if (cpu_s if busy else wall_s) < MAX_WALL_S:
         return 0
-    print(f"missed: {wall_s:.3f} s, the bar is {MAX_WALL_S} s")
+    print(f"missed: the bar is {MAX_WALL_S} s")
     return 1
 
 
