@@ -195,11 +195,16 @@ class Network:
     def receipt(self, transaction: bytes, *, call: Call, sender: bytes) -> Receipt | None:
         """The receipt of a transaction, None where there is none yet. Raises the contract's refusal for a
         call that failed on chain.
+
+        One that the node's newest state does not hold yet is none: geth shows receipts a moment before that,
+        and a second node may be behind.
         """
         with translated("eth_getTransactionReceipt"):
             try:
                 found = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
             except TransactionNotFound:
+                return None
+            if self.web3.eth.block_number < found["blockNumber"]:
                 return None
             if found["status"] != 1:
                 self._explain(call, sender=sender, block=int(found["blockNumber"]))

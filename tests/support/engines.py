@@ -83,19 +83,26 @@ def anvil_process(*arguments: str) -> Iterator[Http]:
 
 
 @contextlib.contextmanager
-def geth_process(genesis: dict[str, Any], *arguments: str) -> Iterator[Socket]:
-    """Run one geth, without peers, on a fresh chain of this genesis; gives its RPC, whose `url` is plain HTTP."""
+def geth_process(
+    genesis: dict[str, Any], *arguments: str, sealer: tuple[str, bytes] | None = None
+) -> Iterator[Socket]:
+    """Run one geth, without peers, on a fresh chain of this genesis; gives its RPC, whose `url` is plain HTTP.
+
+    With a `sealer`, address and private key, it seals Clique blocks.
+    """
     geth = os.environ["FWLEDGER_GETH"]
     with tempfile.TemporaryDirectory(prefix="geth-") as folder:
         home = Path(folder)
         (home / "genesis.json").write_text(json.dumps(genesis))
         scheme = ["--datadir", str(home), "--state.scheme", "hash"]
-        subprocess.run(
-            [geth, *scheme, "init", str(home / "genesis.json")],
-            check=True,
-            capture_output=True,
-            timeout=START_TIMEOUT_S,
-        )
+        _done([geth, *scheme, "init", str(home / "genesis.json")])
+        if sealer:
+            (home / "key").write_text(sealer[1].hex())
+            (home / "password").write_text("")
+            keep = ["--lightkdf", "--password", str(home / "password")]
+            _done([geth, "--datadir", str(home), "account", "import", *keep, str(home / "key")])
+            arguments += ("--mine", "--miner.etherbase", sealer[0], "--unlock", sealer[0], *keep)
+            arguments += ("--allow-insecure-unlock",)
         command = [
             *(geth, *scheme, "--gcmode", "archive", "--syncmode", "full"),
             *("--port", "0", "--nodiscover", "--maxpeers", "0", "--nat", "none"),
@@ -107,6 +114,10 @@ def geth_process(genesis: dict[str, Any], *arguments: str) -> Iterator[Socket]:
             rpc = Socket(home / "geth.ipc", f"http://{found[0]}")
             with contextlib.closing(rpc):
                 yield rpc
+
+
+def _done(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=START_TIMEOUT_S)
 
 
 @contextlib.contextmanager

@@ -297,6 +297,17 @@ def test_a_node_that_is_still_indexing_is_asked_again(nodes: list[Node]) -> None
     assert (receipt.block_number, receipt.gas_used, answers) == (16, 21_000, [])
 
 
+def test_a_receipt_counts_once_the_nodes_newest_state_holds_it(nodes: list[Node]) -> None:
+    """geth 1.13.15 shows the receipt a moment before `latest` moves, and a second node may lag."""
+    nodes[0].answers |= {"eth_getTransactionReceipt": MINED, "eth_blockNumber": "0xf"}
+    network = waiting(nodes[0].url, receipt_timeout_s=5)
+    assert network.receipt(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20)) is None
+    nodes[0].answers["eth_blockNumber"] = "0x10"
+    found = network.receipt(b"\x07" * 32, call=Call(None, b"", "test"), sender=bytes(20))
+    assert found is not None
+    assert found.block_number == 16
+
+
 def prepared() -> Prepared:
     fees = Fees(max_fee=1, tip=1)
     return Prepared(Call(bytes(20), b"", "test"), ALICE.address, 21_000, 25_000, fees, 10**18, CHAIN_ID)
