@@ -13,6 +13,7 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from device_verifier.agent import Agent
 from device_verifier.assembly import open_agent
 from device_verifier.config import load_config
 from device_verifier.errors import DeviceError, UsageError
+from device_verifier.memory import read_factory_root
 from device_verifier.policy import Decision
 from device_verifier.records import Phase
 from device_verifier.sources.bundle import Bundle
@@ -31,6 +33,7 @@ from device_verifier.sources.relay import RelayLedger
 from device_verifier.sources.rpc import RpcLedger
 from device_verifier.strict_json import parse_json
 from device_verifier.updater import Sources
+from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["main"]
@@ -72,6 +75,7 @@ def _answer(argv: Sequence[str]) -> tuple[int, dict[str, Any]]:
         return error.exit_code, _result(accepted=False, reason=error.reason, detail=str(error))
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m device_verifier.conformance")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -104,8 +108,9 @@ def _init(arguments: argparse.Namespace) -> dict[str, Any]:
     (state / CONFIG_NAME).write_text(
         _config_text(device, base, state, arguments.trust_root.absolute()), encoding="utf-8"
     )
-    with _agent(state, now_s=None) as agent:
-        return _result(accepted=True, reason=None, detail="", agent=agent)
+    factory = SignedTrustRoot.decode(read_factory_root(load_config(state / CONFIG_NAME).trust_root))
+    holds = {"trust_root_version": TrustRoot.decode(factory.document).version, "height": None, "armed": None}
+    return _result(accepted=True, reason=None, detail="") | holds
 
 
 def _config_text(device: Mapping[str, Any], base: Path, state: Path, trust_root: Path) -> str:

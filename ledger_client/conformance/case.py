@@ -19,6 +19,17 @@ FIT: Final = (Reason.INCOMPATIBLE, Reason.UNSUPPORTED, Reason.SLOT_MISSING, Reas
 CONTENT: Final = (Reason.CORRUPT_CONTENT, Reason.BAD_MANIFEST, Reason.SLOT_READBACK)
 GONE: Final = (Reason.CONTENT_UNAVAILABLE, Reason.SOURCE_UNREACHABLE, Reason.BUNDLE_INCOMPLETE)
 
+FAMILIES: Final = {
+    "root": ROOT,
+    "header": HEADER,
+    "note": NOTE,
+    "release": RELEASE,
+    "manifest": MANIFEST,
+    "fit": FIT,
+    "content": CONTENT,
+    "gone": GONE,
+}
+
 # Refusals before the ledger's words are read: after one of these the height floor stands where it stood.
 BEFORE_WORDS: Final = frozenset(reason for reason in Reason if reason.check in {"V0", "V1", "V2", "V3", "V4"})
 
@@ -45,6 +56,13 @@ class Expected:
             named = " or ".join(reason.value for reason in self.reasons)
             return f"accept ({named})" if named else "accept"
         return "refuse: " + ", ".join(reason.value for reason in self.reasons)
+
+    @property
+    def families(self) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+        """The families whose every code is right here, and the codes that none of those holds."""
+        whole = tuple(name for name, family in FAMILIES.items() if set(family) <= set(self.reasons))
+        held = {reason for name in whole for reason in FAMILIES[name]}
+        return whole, tuple(reason for reason in self.reasons if reason not in held)
 
 
 ACCEPT: Final = Expected(accepted=True)

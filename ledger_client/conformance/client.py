@@ -84,8 +84,9 @@ class PersistentClient:
             timer.cancel()
         try:
             document = json.loads(line)
-            return _answer(document["exit"], json.dumps(document["result"]).encode(), b"")
-        except (ValueError, KeyError, TypeError):
+            talk = str(document["result"].get("detail", "")).encode()
+            return _answer(document["exit"], json.dumps(document["result"]).encode(), talk)
+        except (ValueError, KeyError, TypeError, AttributeError):
             self.close()
             raise ClientError(
                 f"no answer within {timeout_s:g} s, or none of the contract's: {line[:200]!r}"

@@ -88,6 +88,9 @@ def explained(case: Case) -> str:
     for number, step in enumerate(case.build().steps, start=1):
         clock = "without a clock" if step.now is None else f"at {step.now}"
         lines.append(f"  step {number}    {step.command} {clock}: {step.expected}")
+        after = {"trust root version": step.root_version, "height": step.height}
+        told = ", ".join(f"{what} {value}" for what, value in after.items() if value is not None)
+        lines += [f"            afterwards {told}"] if told else []
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from ledger_client.conformance.case import Case, Device, Expected, Plan, SiteMaker, Step, Transport
 from ledger_client.conformance.sites import Gateway, Node, Relay, Response
+from ledger_client.conformance.world.headers import Sealing
+from ledger_client.conformance.world.keys import address
 from ledger_client.conformance.world.manufacturer import Block, Release, World
 from ledger_protocol.content.cid import Cid
 
@@ -35,6 +37,10 @@ class Scenario:
         """Seal the present state."""
         self.block = self.world.seal(*sealing, **options)
         return self.block
+
+    def undersealed(self) -> Sealing:
+        """Give a header that lists every validator and that one alone sealed."""
+        return Sealing(by=self.world.validators[:1], listed=[address(key) for key in self.world.validators])
 
     def publish(self, release: Release, sequence: int = 11, **word: Any) -> Block:
         """Publish a release on `stable`, seal it, and expect it from now on."""

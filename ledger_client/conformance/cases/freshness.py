@@ -145,7 +145,7 @@ def _(s: Scenario) -> None:
 def _(s: Scenario) -> None:
     honest = s.stick()
     height = s.block.number
-    s.seal(Sealing(by=s.world.validators[:2]), number=9_000)
+    s.seal(s.undersealed(), number=9_000)
     s.check(s.stick(), expect=refuse(Reason.HEADER_QUORUM))
     s.check(honest, height=height)
 

@@ -15,7 +15,6 @@ from ledger_client.conformance.case import (
 from ledger_client.conformance.cases.relays import BY_NODE, DROPPED, ENDLESS, MAX_SENT_BYTES, MIRROR, STABLE
 from ledger_client.conformance.scenario import Scenario, case
 from ledger_client.conformance.sites import Node, Response, lying_value
-from ledger_client.conformance.world.headers import Sealing
 from ledger_client.conformance.world.manufacturer import OPERATOR
 from ledger_client.conformance.world.words import channel_word
 from ledger_protocol.ledger import contract_state as keys_of
@@ -169,7 +168,7 @@ _node(
 
 
 def _forged_node(s: Scenario) -> SiteMaker:
-    s.seal(Sealing(by=s.world.validators[:2]))
+    s.seal(s.undersealed())
     return s.node()
 
 

@@ -141,7 +141,7 @@ _both(
 
 @case("both.too-few-seals", FORGED, SECTION, NEITHER, "each path has its own threshold", world=BOTH)
 def _(s: Scenario) -> None:
-    s.seal(Sealing(by=s.world.validators[:2]))
+    s.seal(s.undersealed())
     s.check(s.stick())
 
 
@@ -161,7 +161,7 @@ for name, part in (("header-alone", "note"), ("note-alone", "header")):
     world=EITHER,
 )
 def _(s: Scenario) -> None:
-    s.seal(Sealing(by=s.world.validators[:2]))
+    s.seal(s.undersealed())
     s.check(s.stick(note=s.world.note(signers=s.world.witnesses[:2])))
 
 

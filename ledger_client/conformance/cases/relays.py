@@ -18,7 +18,6 @@ from ledger_client.conformance.case import (
 from ledger_client.conformance.scenario import Scenario, case
 from ledger_client.conformance.sites import Gateway, Hangup, Relay, Response
 from ledger_client.conformance.world import documents
-from ledger_client.conformance.world.headers import Sealing
 from ledger_client.conformance.world.words import channel_id
 from ledger_protocol.content.cid import RAW, Cid
 from ledger_protocol.report.reasons import Reason
@@ -222,7 +221,7 @@ def _(s: Scenario) -> None:
 )
 def _(s: Scenario) -> None:
     honest, height = s.relay(), s.block.number
-    s.seal(Sealing(by=s.world.validators[:2]), number=9_000)
+    s.seal(s.undersealed(), number=9_000)
     s.check(relays=[s.relay(), honest], gateways=[s.gateway()], height=height)
 
 
