@@ -20,7 +20,7 @@ test: setup ## run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
 
 soak: setup ## run the checks that are too heavy for every day
-	@$(BIN)/python -m pytest -q --timeout 1800 tests/soak/*.py
+	@$(BIN)/python -m pytest -q --timeout 3600 tests/soak/*.py
 
 fuzz: setup ## coverage-guided fuzzing of every decoder, SECONDS=5 each
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --workers $(WORKERS)

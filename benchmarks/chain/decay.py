@@ -2,7 +2,7 @@
 
     python -m benchmarks.chain.decay [--transactions 100000]
 
-The same work is timed on a new chain and after that many transactions, and the reopening of the chain that came of it.
+The same work is timed on a new chain and after that many transactions; then that chain is reopened.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def main() -> int:
             height = int(nodes.Client(url).call("eth_blockNumber"), 16)
             reopened_s = time.perf_counter() - started
         size_bytes = sum(file.stat().st_size for file in state.iterdir())
-    print(
-        f"sealed tx/s, median of 3 runs of {TIMED}: on a new chain, and after {options.transactions} transactions"
-    )
+    print(f"sealed tx/s, median of 3 runs of {TIMED}: on a new chain, and after {options.transactions} more")
     worst = 1.0
     for name, rates in young.items():
         before, after = statistics.median(rates), statistics.median(old[name])
