@@ -111,7 +111,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--devices", type=int, default=10_000, help="devices of the fleet (default 10,000)")
     parser.add_argument("--seeds", type=int, default=200, help="seeds of the statistic (default 200)")
     parser.add_argument("--page", action="store_true", help="write docs/rollouts.md anew")
-    parser.add_argument("--page-seeds", type=int, default=20, help="seeds a number of the page (default 20)")
+    parser.add_argument("--page-seeds", type=int, default=10, help="seeds a number of the page (default 10)")
     return parser.parse_args()
 
 
