@@ -38,7 +38,6 @@ _NONCE_TRIES = 8
 _NONCE_WORDS = (
     "nonce too low",
     "replacement transaction underpriced",
-    "transaction underpriced",
     "already imported",
     "nonce has already",
 )
@@ -139,8 +138,13 @@ def send(
             sent = _sign(network, prepared, account)
             if outbox is not None:
                 outbox.put(sent)
-            if not _launched(network, sent, last=attempt == _NONCE_TRIES - 1):
-                continue
+            try:
+                if not _launched(network, sent, last=attempt == _NONCE_TRIES - 1):
+                    continue
+            except NodeRefusedError:
+                if outbox is not None:
+                    outbox.drop(sent)  # nobody took it: there is nothing to wait for
+                raise
         try:
             return follow(network, sent, call=prepared.call, account=account, outbox=outbox, told=told)
         except NonceTakenError:

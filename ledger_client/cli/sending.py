@@ -75,8 +75,8 @@ def _go_on(app: App, call: Call, sent: Sent) -> Receipt | None:
             return None
         app.say(f"found    transaction 0x{receipt.transaction.hex()}, which an earlier run sent")
         return _done(app, call.what, receipt)
-    if not known and app.network.used_nonces(sent.account) > sent.nonce:
-        app.outbox.drop(sent)
+    if not known and (app.network.used_nonces(sent.account) > sent.nonce or _refused(app, call)):
+        app.outbox.drop(sent)  # void, or nothing that should be handed to a node again
         return None
     try:
         with _leaving(app, call):
@@ -95,6 +95,11 @@ def _stands(app: App, call: Call, sent: Sent) -> bool:
     """
     if call.epoch is not None and sent.epoch is not None and call.epoch == sent.epoch + 1:
         return True
+    return _refused(app, call)
+
+
+def _refused(app: App, call: Call) -> bool:
+    """Whether the ledger would refuse a call now."""
     try:
         app.network.estimate(call, sender=app.account.address)
     except RevertedError:

@@ -60,7 +60,9 @@ class Node:
         """Transactions of account 0, mined and waiting."""
         return int(self("eth_getTransactionCount", ACCOUNT.text, "pending"), 16)
 
-    def deployed(self, path: Path, ipfs: IpfsNode | None = None, **chain: float) -> Manufacturer:
+    def deployed(
+        self, path: Path, ipfs: IpfsNode | None = None, more: tuple[str, ...] = (), **chain: float
+    ) -> Manufacturer:
         """A manufacturer on it: anvil seals no headers, so its trust root names witnesses."""
         places = {} if ipfs is None else {"ipfs": ipfs.api, "gateway": ipfs.gateway}
         maker = found(path, rpc=self.url, **places)
@@ -76,7 +78,9 @@ class Node:
             "--witness-threshold",
             "1",
         ]
-        maker.run("deploy", "--yes", *line, "--origin", "acme.example", "--final", "depth:2", "--no-seals")
+        maker.run(
+            "deploy", "--yes", *line, "--origin", "acme.example", "--final", "depth:2", "--no-seals", *more
+        )
         patient(maker, **chain)
         return maker
 
@@ -327,3 +331,24 @@ def test_a_gas_price_is_raised_on_a_chain_without_a_base_fee(tmp_path: Path) -> 
         price = int(str(chain.rpc("eth_gasPrice")), 16)
         assert price < one["cost_wei"] // one["gas_used"] <= 2 * price
         assert "the fee is raised" in ran.err
+
+
+def test_a_forgotten_transaction_that_would_be_refused_now_is_not_handed_out_again(
+    tmp_path: Path, node: Node
+) -> None:
+    """The run was killed, the node lost it, and somebody else revoked the release meanwhile."""
+    other = dev_account(3, chain_id=31337)
+    maker = node.deployed(tmp_path, more=("--guardian", ACCOUNT.text, "--guardian", other.text))
+    node.hold(True)
+    before = node.sent()
+    line = ["release", "revoke", "ab" * 32, "--yes"]
+    killed = started(maker, *line)
+    wait_until(lambda: node.sent() == before + 1, "it is out")
+    killed.kill()
+    killed.communicate()
+    node("anvil_dropAllTransactions")
+    node.hold(False)
+    maker.run(*line, "--dev-account", "3")
+    assert "release is revoked" in maker.refused(*line, code=1)
+    assert list((maker.path / ".fwledger").glob("*.sent.json")) == []
+    assert node.sent() == before

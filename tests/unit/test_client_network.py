@@ -15,7 +15,7 @@ import pytest
 from ledger_client.errors import NodeRefusedError, NotMinedError, UnreachableError, WrongLedgerError
 from ledger_client.following import follow
 from ledger_client.network import Call, Fees, Network, Receipt
-from ledger_client.outbox import Sent
+from ledger_client.outbox import Outbox, Sent
 from ledger_client.rpc import MAX_ANSWER_BYTES, is_loopback, mask_url
 from ledger_client.signers import dev_account
 from ledger_client.transactions import Prepared, ether, gwei
@@ -23,6 +23,7 @@ from ledger_client.transactions import send as transact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CHAIN_ID = 31337
 ALICE = dev_account(0, chain_id=CHAIN_ID)
@@ -328,6 +329,30 @@ def test_a_transaction_whose_answer_was_lost_is_not_sent_under_another_nonce(nod
     receipt = transact(waiting(nodes[0].url, nodes[1].url, receipt_timeout_s=5), prepared(), ALICE)
     assert receipt.block_number == 16
     assert nodes[1].asked.count("eth_sendRawTransaction") == 1
+
+
+def test_a_transaction_that_no_node_takes_is_not_remembered(nodes: list[Node], tmp_path: Path) -> None:
+    nodes[0].answers |= {
+        "eth_getTransactionCount": "0x0",
+        "eth_sendRawTransaction": _Error(-32000, "insufficient funds for gas * price + value"),
+    }
+    outbox = Outbox(tmp_path)
+    with pytest.raises(NodeRefusedError, match="insufficient funds"):
+        transact(waiting(nodes[0].url, receipt_timeout_s=5), prepared(), ALICE, outbox=outbox)
+    assert list(tmp_path.glob("*.sent.json")) == []
+
+
+def test_a_transaction_whose_fate_nobody_tells_is_remembered(nodes: list[Node], tmp_path: Path) -> None:
+    nodes[0].answers["eth_getTransactionCount"] = "0x0"
+    nodes[0].respond = lambda handler, request: (
+        request["method"] == "eth_sendRawTransaction" and (send(handler, 503, b"") or True)
+    )
+    outbox = Outbox(tmp_path)
+    with pytest.raises(NotMinedError, match="nobody said whether transaction") as caught:
+        transact(waiting(nodes[0].url, receipt_timeout_s=5), prepared(), ALICE, outbox=outbox)
+    sent = outbox.find(CHAIN_ID, ALICE.address, prepared().call.key)
+    assert sent is not None
+    assert sent.hashes == (caught.value.transaction,)
 
 
 def test_a_nonce_that_somebody_else_took_is_followed_by_the_next(nodes: list[Node]) -> None:
