@@ -8,9 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ledger_client.conformance.case import Transport
+from ledger_client.conformance.case import Device, Transport
 from ledger_client.conformance.catalogue import CASES
+from ledger_client.conformance.client import RESULT_SCHEMA
 from ledger_client.conformance.main import main
+from ledger_client.conformance.runner import DEVICE_SCHEMA, device_document
 from tests.device.test_attacks_are_all_mounted import ATTACKS
 from tests.support.conformance_cases import PAGE, page
 
@@ -50,6 +52,25 @@ def test_the_guide_counts_the_cases_and_names_every_transport():
     assert f"\n{len(CASES)} of {len(CASES)} cases passed\n" in guide
     for transport in Transport:
         assert f"| `--{transport.value} " in guide
+
+
+def test_the_guide_names_every_option_and_every_field_of_the_contract():
+    guide = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    for option in (
+        "--persistent",
+        "--only",
+        "--without",
+        "--jobs",
+        "--report",
+        "--junit",
+        "--json",
+        "--timeout",
+    ):
+        assert option in guide
+    described = json.loads(guide.split("```json\n")[1].split("```")[0])
+    assert described.keys() == device_document(Device()).keys()
+    assert described["schema"] == DEVICE_SCHEMA
+    assert f'"schema": "{RESULT_SCHEMA}"' in guide
 
 
 def test_a_good_client_passes_a_case_with_one_process_a_question(capsys):

@@ -34,7 +34,11 @@ def _(s: Scenario) -> None:
 
 
 @case(
-    "fresh.older-block-after-an-install", ROLLBACK, SECTION, BEHIND, "the floor stands after an install too"
+    "fresh.older-block-at-an-install",
+    ROLLBACK,
+    SECTION,
+    BEHIND,
+    "an install is held to the floor as a check is",
 )
 def _(s: Scenario) -> None:
     old = s.stick()
@@ -51,6 +55,7 @@ def _(s: Scenario) -> None:
     "time does not run backwards: a higher block of an earlier time is of another history",
 )
 def _(s: Scenario) -> None:
+    s.seal()
     s.check(s.stick(), expect=ACCEPT)
     s.seal(time=s.block.time - 1)
     s.check(s.stick())

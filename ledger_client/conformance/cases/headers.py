@@ -291,11 +291,20 @@ _encoded(
     "a byte under 0x80 stands for itself",
     _with_long_byte,
 )
-_encoded(
-    "nested-a-million-deep",
-    "depth is bounded before it is followed",
-    lambda _raw: b"\xc1" * 2**14,
-)
+
+
+def _nested(_raw: bytes) -> bytes:
+    """Give lists within lists, each of the right length, as deep as a header's bound in bytes allows."""
+    nested = b"\xc0"
+    while len(nested) < 32_000:
+        size = rlp.encode_scalar(len(nested))
+        nested = (
+            bytes([0xC0 + len(nested)]) if len(nested) < 56 else bytes([0xF7 + len(size)]) + size
+        ) + nested
+    return nested
+
+
+_encoded("nested-ten-thousand-deep", "depth is bounded before it is followed", _nested)
 
 
 @case(

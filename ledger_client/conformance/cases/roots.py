@@ -124,7 +124,12 @@ _hostile(
     _by(*ROOT_KEYS[:2]),
     changes={"version": 3},
 )
-_hostile("version-repeated", "a second version 1 is a fork", _by(*ROOT_KEYS[:2]), changes={"version": 1})
+_hostile(
+    "version-repeated",
+    "a second version 1 is a fork",
+    _by(*ROOT_KEYS[:2]),
+    changes={"version": 1, "previous": None},
+)
 _hostile(
     "version-zero",
     "versions begin at 1",
