@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` does the main job, `make test` passes the tests. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak fuzz lint format bench gas lock clean
+.PHONY: help setup demo test soak fuzz lint format bench gas coverage lock clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -39,8 +39,11 @@ bench: setup ## run the benchmarks that show the bars
 	@for bench in benchmarks/*.py; do \
 	  echo "== $$bench"; $(BIN)/python -m "benchmarks.$$(basename "$$bench" .py)" || exit 1; done
 
-gas: setup ## print the gas of every act, measured on the embedded EVM
-	@$(BIN)/python -m tests.support.gas
+gas: setup ## print the gas of every act beside its bar, EAS and a registry of strings
+	@FWLEDGER_JAVASCRIPT="$${FWLEDGER_JAVASCRIPT:-$$(.ci/javascript)}" $(BIN)/python -m tests.support.gas
+
+coverage: setup ## which lines and arms of the contracts their tests run; fails if one does not
+	@$(BIN)/python -m tests.support.coverage
 
 lock: setup ## resolve the lock file anew, hashes included (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --all-extras \

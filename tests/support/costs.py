@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.contract.test_baselines import EAS, OURS, STRINGS
 from tests.contract.test_gas import GOLDEN
+from tests.support.gas import beside
 
 PAGE = Path(__file__).parents[2] / "docs" / "costs.md"
 
@@ -44,6 +46,21 @@ def table(rows: list[tuple[str, int]]) -> str:
     return head + "\n".join(row(what, gas) for what, gas in rows) + "\n"
 
 
+def others() -> str:
+    """Acts beside what does the like of them elsewhere."""
+    known = STRINGS | EAS
+    rows = [
+        f"| {name} | {figure:,} | {other} | {known[other]:,} | {known[other] / figure:.1f} |"
+        for name, figure in OURS.items()
+        if (other := beside(name)) is not None
+    ]
+    return (
+        "`make gas` measures both in one run: the Ethereum Attestation Service from its own npm package, an event as its\n"
+        "attestation, and a registry that keeps version, CID and hash as strings, as open firmware contracts do.\n\n"
+        "| what | gas | beside | gas | times |\n|---|---:|---|---:|---:|\n" + "\n".join(rows) + "\n"
+    )
+
+
 def page() -> str:
     """The whole page."""
     update = BARS["batch of 500, each: installed"] + BARS["batch of 500, each: confirmed"]
@@ -70,8 +87,16 @@ anchor` makes anchors; `fwledger audit anchored` proves an event of one from a f
 The relay and `fwledger receipts submit` choose by themselves: events of several devices about one release go as one
 batch, a device with five or more new events uses its own queue.
 """
+    moved = f"""\
+Moving a group writes two words, the group's channel and the epoch of the channel that it leaves, without which used
+approvals could move it there again. It costs {OURS["group moved"]:,} gas with one approval and {OURS["group moved, 2 of 3"]:,} with two, which is over
+the bar that one approval keeps: an approval more is 6,800 gas, most of it the curve's and the member's word.
+"""
     acts = table(list(BARS.items()))
-    return f"{HEAD}\n## A release, a fleet, a year\n\n{table(fleet)}\n{notes}\n## Every act\n\n{acts}"
+    return (
+        f"{HEAD}\n## A release, a fleet, a year\n\n{table(fleet)}\n{notes}\n## Beside others\n\n{others()}"
+        f"\n## Every act\n\n{acts}\n{moved}"
+    )
 
 
 if __name__ == "__main__":
