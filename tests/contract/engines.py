@@ -26,7 +26,7 @@ EVERYWHERE = ("py-evm", "berlin", "anvil", "geth")
 # Modules whose tests call contracts, and where they run: the others read sources and artifacts, or compare pure functions.
 SCENARIOS: dict[str, tuple[str, ...]] = dict.fromkeys(
     (
-        *("approvals", "batches", "channels", "deploy", "devices", "events", "governance", "groups"),
+        *("approvals", "bad_input", "batches", "channels", "deploy", "devices", "events", "governance", "groups"),
         *("refusals", "revocations", "trust_roots", "votes"),
     ),
     EVERYWHERE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account as EthAccount
@@ -12,11 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger_client.acts import STRUCTS, Act, Rollout
-from ledger_client.approvals import Approval, act_from_typed_data, approve, compact, gather
+from ledger_client.approvals import (
+    Approval,
+    act_from_typed_data,
+    approve,
+    compact,
+    gather,
+    verify_approval,
+)
 from ledger_client.errors import NotEnoughApprovalsError, NotTrustedError, UsageError
 from ledger_client.signers import dev_account
 from ledger_protocol import eip712
 from ledger_protocol.keccak import keccak256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LEDGER = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
 ALICE, BOB, CAROL = (dev_account(index, chain_id=31337) for index in range(3))
@@ -214,6 +224,29 @@ def test_an_approval_of_another_act_is_named_with_the_difference() -> None:
     act = publish_act()
     with pytest.raises(NotTrustedError, match="expected epoch 5, got epoch 6"):
         gather([approve(publish_act(epoch=6), ALICE)], act=act, threshold=1, members="publishers")
+
+
+def test_a_v_of_0_and_1_is_read_as_27_and_28() -> None:
+    act = publish_act()
+    made = approve(act, BOB).signature
+    bare = made[:64] + bytes([made[64] - 27])
+    assert verify_approval(act, BOB.address, bare, where="here").signature == made
+
+
+@pytest.mark.parametrize("v", [2, 26, 29, 35, 255])
+def test_another_v_is_no_signature(v: int) -> None:
+    act = publish_act()
+    made = approve(act, BOB).signature[:64] + bytes([v])
+    with pytest.raises(NotTrustedError, match="low s and v of 27 or 28"):
+        verify_approval(act, BOB.address, made, where="here")
+
+
+@pytest.mark.parametrize("flip", [lambda v: 55 - v, lambda v: 28 - v], ids=["27 or 28", "0 or 1"])
+def test_the_other_v_is_another_signers(flip: Callable[[int], int]) -> None:
+    act = publish_act()
+    made = approve(act, BOB).signature
+    with pytest.raises(NotTrustedError):
+        verify_approval(act, BOB.address, made[:64] + bytes([flip(made[64])]), where="here")
 
 
 def test_the_compact_form_recovers_to_the_signer() -> None:
