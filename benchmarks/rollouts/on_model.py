@@ -1,14 +1,14 @@
-"""The plain Python model of both contracts (the one that the contract tests use) as a side of the run."""
+"""The plain Python model of both contracts as a side of the run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from benchmarks.rollouts.engine import Seen
+from benchmarks.rollouts.model import Approval, Model
 from ledger_protocol.release.manifest import channel_id
 from ledger_protocol.report.event import NO_PREVIOUS, EventKind
 from tests.contract.actors import Curve
-from tests.contract.model import Approval, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

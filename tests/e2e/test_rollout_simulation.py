@@ -12,7 +12,7 @@ from benchmarks.rollouts.engine import Result, run
 from benchmarks.rollouts.on_chain import START_S, ChainSide
 from benchmarks.rollouts.on_model import ModelSide
 from benchmarks.rollouts.plan import HOUR_S, Fleet, Scenario, draw
-from benchmarks.rollouts.scenarios import SCENARIOS, UNHELD, missed_bars
+from benchmarks.rollouts.scenarios import ON_CHAIN, SCENARIOS, UNHELD, VARIANTS, missed_bars
 from benchmarks.rollouts.site import found_site
 from benchmarks.rollouts.work import beside_model, difference, on_model
 from ledger_client.acts import Rollout
@@ -105,6 +105,19 @@ def test_a_missed_bar_is_named(name, changes, words):
     (missed,) = missed_bars(results, devices=FLEET)
     assert missed.startswith(name)
     assert words in missed
+
+
+def test_the_page_shows_every_scenario_and_every_number():
+    page = pages.PAGE.read_text(encoding="utf-8")
+    for place, names in (
+        ("chain", [one.name for one in ON_CHAIN]),
+        ("statistic", [one.name for one in (*SCENARIOS, *UNHELD)]),
+        ("numbers", list(VARIANTS)),
+    ):
+        table = page.split(f"<!-- {place} -->\n")[1].split("<!-- end -->")[0]
+        assert sorted(names) == sorted(
+            row.split("|")[1].strip() for row in table.splitlines()[2:] if "|" in row
+        )
 
 
 def test_a_table_takes_its_place_in_a_page():
