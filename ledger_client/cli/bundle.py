@@ -16,12 +16,16 @@ from ledger_client.config import parse_address
 from ledger_client.errors import UsageError
 from ledger_protocol.release.manifest import channel_id
 
+# A stick that nobody made anew for so long is said to be old (seconds): a month.
+_STALE_S = 30 * 86_400
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger_client.content.ipfs import IpfsClient
     from ledger_client.content.node.store import BlockStore
     from ledger_protocol.content.cid import Cid
+    from ledger_protocol.release.trust_root import TrustRoot
 
 
 @click.group()
@@ -109,16 +113,21 @@ def show(app: App, path: Path, channel: str | None) -> None:
 
     now_s = int(time.time())
     found = show_bundle(path, held=app.root, channel=channel, now_s=None)
-    manifest = found.release.manifest
-    age_hours = max(now_s - found.view.header.time, 0) / 3600
+    manifest, header, root = found.release.manifest, found.view.header, found.view.root
+    age_s = max(now_s - header.seen_at, 0)
     revoked = found.view.head_revoked is not None
     halted = found.view.word is not None and found.view.word.halted
     document = {
         "release": "0x" + found.release.release_id.hex(),
         "version": manifest.version,
         "channels": list(found.channels),
-        "block": found.view.header.number,
-        "block_time": found.view.header.time,
+        "block": header.number,
+        "block_time": header.time,
+        "witnessed_at": header.witnessed_at,
+        "age_s": age_s,
+        "trust_root_version": root.version,
+        "too_old_for_a_clock": root.max_checkpoint_age is not None and age_s > root.max_checkpoint_age,
+        "expired_for_a_clock": root.expires is not None and now_s >= root.expires,
         "signers": sorted(key_id.hex() for key_id in found.release.signers),
         "revoked": revoked,
         "halted": halted,
@@ -130,11 +139,38 @@ def show(app: App, path: Path, channel: str | None) -> None:
         f"release   {found.release.release_id.hex()}",
         f"version   {manifest.version} for {manifest.compatible}",
         f"channel   {', '.join(found.channels)}",
-        f"proved    block {found.view.header.number}, {utc(found.view.header.time)}, {age_hours:.1f} h ago",
-        f"state     {state}, signed by {len(found.release.signers)} release keys",
+        f"proved    block {header.number}, {utc(header.time)}, {_ago(age_s)}",
+        f"state     {state} then, signed by {len(found.release.signers)} release keys",
         f"content   {found.blocks} blocks, {found.image_bytes:,} bytes, all as their addresses say",
+        *_since(age_s, root, now_s=now_s),
     ]
     app.emit("bundle-show", document, lines)
+
+
+def _since(age_s: int, root: TrustRoot, *, now_s: int) -> list[str]:
+    """What a stick cannot say: all that happened after its block, and what devices make of its age."""
+    limit = root.max_checkpoint_age
+    if root.expires is not None and now_s >= root.expires:
+        verdict = f"a device with a clock refuses it: trust root {root.version} expired {utc(root.expires)}"
+    elif limit is None:
+        verdict = "a device takes it whatever its age, unless it has seen a newer block"
+    elif age_s > limit:
+        verdict = f"a device with a clock refuses it: no older than {_span(limit)} is accepted"
+    else:
+        verdict = f"a device with a clock takes it for {_span(limit - age_s)} more"
+    return [
+        f"since     {_span(age_s)} in which it may have been replaced, revoked or halted, and keys withdrawn",
+        f"devices   {verdict}",
+        *(["advice    make a new one with `fwledger bundle make`"] if age_s > _STALE_S else []),
+    ]
+
+
+def _ago(age_s: int) -> str:
+    return f"{_span(age_s)} ago"
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds / 86_400:.1f} days" if seconds >= 2 * 86_400 else f"{seconds / 3600:.1f} h"
 
 
 def _block(store: BlockStore, client: IpfsClient, cid: Cid) -> bytes:

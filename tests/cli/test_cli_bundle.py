@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,3 +135,45 @@ def test_a_transaction_that_nobody_knows_has_no_proof(maker: Manufacturer) -> No
         "proof", "receipt", "0x" + "ab" * 32, "--out", "x", code=3
     )
     assert "expected 64 hex digits" in maker.refused("proof", "receipt", "0x12", "--out", "x", code=2)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected", "advised"),
+    [
+        (0, "proved    block", False),
+        (90, "90.0 days in which it may have been replaced, revoked or halted", True),
+    ],
+)
+def test_a_stick_says_how_old_it_is_and_what_may_have_changed(
+    maker: Manufacturer,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    expected: str,
+    advised: bool,
+) -> None:
+    made_at = maker.json("bundle", "show", bundle)["block_time"]
+    monkeypatch.setattr(time, "time", lambda: made_at + days * 86_400)
+    shown = maker.run("bundle", "show", bundle).out
+    assert expected in shown
+    assert "a device takes it whatever its age" in shown
+    assert ("make a new one" in shown) is advised
+    told = maker.json("bundle", "show", bundle)
+    assert (told["age_s"], told["too_old_for_a_clock"]) == (days * 86_400, False)
+
+
+def test_a_stick_that_devices_with_a_clock_refuse_says_so(
+    maker: Manufacturer, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_at = maker.json("bundle", "show", bundle)["block_time"]
+    maker.run("trust", "new", "--max-age-hours", "48", "--expires-days", "100", "--out", "aged")
+    maker.run("trust", "sign", "aged", "--key", "keys/root.pem", "--out", "aged.cbor")
+    config = (maker.path / "fwledger.toml").read_text().replace('"trust-root.cbor"', '"aged.cbor"')
+    (maker.path / "aged.toml").write_text(config)
+    for days, says in (
+        (1, "a device with a clock takes it for 24.0 h more"),
+        (90, "refuses it: no older than 2.0 days is accepted"),
+        (200, "refuses it: trust root 2 expired"),
+    ):
+        monkeypatch.setattr(time, "time", lambda days=days: made_at + days * 86_400)
+        assert says in maker.run("bundle", "show", bundle, "--config", "aged.toml").out

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.cli.app import App
@@ -20,6 +20,7 @@ from tests.support.chain import REPOSITORY, rpc
 from tests.support.manufacturer import Manufacturer, found
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAMES = ("w1.example", "w2.example", "w3.example")
@@ -46,12 +47,14 @@ class World:
     maker: Manufacturer
     states: Path
     now_s: int = NOW_S
+    nodes: Mapping[str, str] = field(default_factory=dict)  # a witness's own node
 
-    def app(self) -> App:
-        return App(config=self.maker.path / "fwledger.toml", flags={}, as_json=False, quiet=True, yes=True)
+    def app(self, name: str = "") -> App:
+        flags: dict[str, object] = {"chain.rpc": [self.nodes[name]]} if name in self.nodes else {}
+        return App(config=self.maker.path / "fwledger.toml", flags=flags, as_json=False, quiet=True, yes=True)
 
     def witness(self, name: str = NAMES[0], *, out: Path | None = None, max_kept: int = MAX_KEPT) -> Witness:
-        app = self.app()
+        app = self.app(name)
         key: Any = read_private_key(self.maker.path / f"keys/{name}.pem", password=None)
         store = open_store(
             self.states / f"{name}.db", root=app.root.root, key=key, name=name, max_kept=max_kept
@@ -73,7 +76,8 @@ class Process:
         program = "from ledger_client.cli.main import main; main()"
         line = [
             sys.executable, "-c", program, "witness", "run", "--key", f"keys/{name}.pem", "--name", name,
-            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02", *more,
+            "--state", str(world.states / f"{name}.db"), "--listen", "127.0.0.1:0", "--interval", "0.02",
+            *(("--rpc", world.nodes[name]) if name in world.nodes else ()), *more,
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ledger_client.config_file import set_values
@@ -14,7 +14,7 @@ from tests.support.fleet import Device, network, run_relay
 from tests.support.witnessed import NAMES, Process, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.support.ipfs import IpfsNode
@@ -28,7 +28,7 @@ NO_CLOCK = "clock = false"
 @dataclass
 class Story:
     """A chain without seals, a manufacturer who pins two of three witnesses, and how blocks come: `advance`
-    returns once a block is there that was not before.
+    returns once a block is there that was not before; `nodes` gives a witness a node of its own.
     """
 
     maker: Manufacturer
@@ -36,9 +36,10 @@ class Story:
     node: IpfsNode
     folder: Path
     advance: Callable[[], object]
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.world = World(self.url, self.maker, states=self.folder / "states")
+        self.world = World(self.url, self.maker, states=self.folder / "states", nodes=self.nodes)
         self.notes = [self.maker.path / f"notes-{name}" for name in NAMES[:2]]
         self.world.states.mkdir()
 
