@@ -44,7 +44,8 @@ def differences(old: TrustRoot, new: TrustRoot) -> tuple[Difference, ...]:
     found += _ledger(old.ledger, new.ledger)
     found += _validators(old.headers.qbft, new.headers.qbft)
     found += _witnesses(old.headers.witnesses, new.headers.witnesses)
-    found += _one("headers.require", "headers", old.headers.require, new.headers.require, _required)
+    if new.headers.qbft is not None and new.headers.witnesses is not None:
+        found += _one("headers.require", "headers", old.headers.require, new.headers.require, _required)
     found += _one("expires", "expiry", old.expires, new.expires, _utc)
     found += _one(
         "max_checkpoint_age", "oldest header", old.max_checkpoint_age, new.max_checkpoint_age, _hours
@@ -79,7 +80,9 @@ def warnings(old: TrustRoot, new: TrustRoot) -> tuple[str, ...]:
             f" destroy {', '.join(key.key_id.hex()[:16] for key in gone)} once the fleet has it"
         )
     if not set(old.release_keys.keys) & set(new.release_keys.keys):
-        found.append("no release key stays: sign the current release anew, or devices refuse it (V7)")
+        found.append(
+            "no release key stays: devices refuse the head (V7) until a release of the new keys is published"
+        )
     if new.root_keys.threshold == len(new.root_keys.keys):
         found.append("every root key must sign: one that is lost ends all rotation (3 of 5 is usual)")
     if new.expires is not None and (old.expires is None or new.expires < old.expires):
@@ -152,10 +155,10 @@ def _ledger(old: LedgerRef, new: LedgerRef) -> Iterator[Difference]:
 def _validators(old: QbftTrust | None, new: QbftTrust | None) -> Iterator[Difference]:
     before = {one.address: one for one in old.validators} if old is not None else {}
     after = {one.address: one for one in new.validators} if new is not None else {}
-    for address in before.keys() - after.keys():
+    for address in (one for one in before if one not in after):
         name = checksum_address(address)
         yield Difference("headers.qbft", name, None, f"validators: {name} leaves")
-    for address in after.keys() - before.keys():
+    for address in (one for one in after if one not in before):
         name = checksum_address(address)
         yield Difference("headers.qbft", None, name, f"validators: {name} joins")
     if len(before) != len(after):
@@ -184,7 +187,7 @@ def _witnesses(old: WitnessTrust | None, new: WitnessTrust | None) -> Iterator[D
             "headers.witnesses.threshold",
             rules[0][0],
             rules[1][0],
-            f"witnesses: {rules[1][0]} of {rules[1][1]} must agree (before: {rules[0][0]} of {rules[0][1]})",
+            f"witnesses: {_of(rules[1])} must agree (before: {_of(rules[0])})",
         )
     for name, say in (("final", "sign what the rule {} calls final"), ("origin", "sign as {}")):
         values = [getattr(one, name) if one is not None else None for one in (old, new)]
@@ -204,6 +207,10 @@ def _seals(validators: Collection[bytes]) -> int:
 def _sealing(before: Collection[bytes], after: Collection[bytes]) -> str:
     told = [f"{_seals(side)} of {len(side)}" if side else "none" for side in (before, after)]
     return f"validators: {told[1]} must seal a header (before: {told[0]})"
+
+
+def _of(rule: tuple[int, int]) -> str:
+    return f"{rule[0]} of {rule[1]}" if rule[1] else "none"
 
 
 def _nobody_or(address: bytes | None) -> str:

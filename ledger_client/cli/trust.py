@@ -113,6 +113,8 @@ def sign(
     target = out or (app.config.release.trust_root if complete else path)
     if complete and out is None:
         RootShelf(target).put(signed.encode())
+        if path != target:
+            path.unlink()  # a draft that stays invites somebody to sign it
     else:
         replace_file(target, signed.encode())
     signing = quorums(signed, held.root if held is not None else None)

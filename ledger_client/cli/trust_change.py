@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +18,6 @@ from ledger_client.config_file import replace_file
 from ledger_client.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ledger_client.trust import HeldRoot
     from ledger_protocol.release.trust_root import (
         HeaderTrust,
@@ -152,7 +151,7 @@ def _changed(app: App, held: HeldRoot, options: dict[str, Any], *, now_s: int) -
         keys[name] = changed_keys(
             getattr(old, f"{name}_keys"),
             add=[read_public_key(path) for path in options[f"add_{name}"]],
-            remove=options[f"remove_{name}"],
+            remove=[_key_id(text) for text in options[f"remove_{name}"]],
             threshold=options[f"{name}_threshold"],
             what=what,
         )
@@ -172,6 +171,14 @@ def _changed(app: App, held: HeldRoot, options: dict[str, Any], *, now_s: int) -
     elif options["no_operator"]:
         changed = replace(changed, operator=None)
     return changed
+
+
+def _key_id(text: str) -> str:
+    """A key id as it was given, or that of a public key file."""
+    from ledger_client.firmware_keys import read_public_key
+
+    path = Path(text)
+    return read_public_key(path).key_id.hex() if path.is_file() else text
 
 
 def _anchor(app: App, old: TrustRoot, options: dict[str, Any]) -> tuple[LedgerRef, HeaderTrust]:

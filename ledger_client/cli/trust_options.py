@@ -49,12 +49,22 @@ def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="TOML with the options below as keys (add_root_key = [...]); flags win",
             ),
             _many("--add-root-key", "add_root", "FILE", "public root key; repeatable", path=True),
-            _many("--remove-root-key", "remove_root", "ID", "key id or its first digits; repeatable"),
+            _many(
+                "--remove-root-key",
+                "remove_root",
+                "ID|FILE",
+                "id, first digits of it, or file",
+            ),
             click.option(
                 "--root-threshold", type=keys, metavar="K", help="signatures that make a trust root"
             ),
             _many("--add-release-key", "add_release", "FILE", "public firmware key; repeatable", path=True),
-            _many("--remove-release-key", "remove_release", "ID", "key id or its first digits; repeatable"),
+            _many(
+                "--remove-release-key",
+                "remove_release",
+                "ID|FILE",
+                "id, first digits of it, or file",
+            ),
             click.option(
                 "--release-threshold", type=keys, metavar="K", help="signatures that make a release"
             ),

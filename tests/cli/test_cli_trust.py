@@ -70,7 +70,6 @@ def rotate(maker: Manufacturer, *changes: str, keys: tuple[str, ...] = ("root",)
     maker.run("trust", "new", *changes)
     for key in keys:
         maker.run("trust", "sign", "trust-root.cbor.unsigned", "--key", f"keys/{key}.pem")
-    (maker.path / "trust-root.cbor.unsigned").unlink()
 
 
 def follows(maker: Manufacturer, before: SignedTrustRoot) -> TrustRoot:

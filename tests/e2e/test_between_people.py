@@ -92,7 +92,6 @@ def rotate(maker: Manufacturer, chain: RunningChain, hours: int) -> SignedTrustR
     """Make, sign, propose, wait in public and announce the next version of the trust root."""
     maker.run("trust", "new", "--max-age-hours", str(hours))
     maker.run("trust", "sign", "trust-root.cbor.unsigned", "--key", "keys/root.pem")
-    (maker.path / "trust-root.cbor.unsigned").unlink()
     assert maker.json("trust", "publish", "--yes")["state"] == "proposed"
     chain.rpc("evm_increaseTime", hex(173_400))
     chain.rpc("anvil_mine", "0x1")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.tutorials import (
     PORTS,
+    RUNBOOKS,
     TUTORIALS,
     Command,
     SavedFile,
@@ -22,6 +23,7 @@ from tests.support.tutorials import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # A loaded machine with two cores; alone they take about 25 s.
 pytestmark = pytest.mark.timeout(300)
@@ -44,6 +46,16 @@ def test_a_tutorial_prints_what_its_page_says(replayed: dict[str, list[str]], na
     assert not replayed[name], (
         "write the page anew with `python -m tests.support.tutorials`:\n\n" + "\n\n".join(replayed[name])
     )
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.name)
+def test_a_runbook_prints_what_its_page_says(path: Path, tmp_path: Path) -> None:
+    world = World(tmp_path.resolve())
+    try:
+        found = list(differences(world.replay(path.read_text(encoding="utf-8"))))
+    finally:
+        world.stop()
+    assert not found, "write the page anew with `python -m tests.support.tutorials`:\n\n" + "\n\n".join(found)
 
 
 PAGE = """\
@@ -147,5 +159,5 @@ def test_a_page_is_written_anew_where_it_disagrees_alone() -> None:
 
 
 def test_the_pages_name_no_port_that_a_replay_does_not_move() -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in TUTORIALS)
+    pages = "".join(path.read_text(encoding="utf-8") for path in (*TUTORIALS, *RUNBOOKS))
     assert {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", pages)} == set(PORTS) - {5001}

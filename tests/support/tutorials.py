@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 TUTORIALS = tuple(DOCS / f"tutorial-{reader}.md" for reader in ("manufacturer", "device", "auditor"))
+# Replayed in the same way, each in a folder of its own.
+RUNBOOKS = (DOCS / "rotation.md",)
 # The ports that the tutorials name: chain, IPFS API, gateway, relay. A replay takes free ones.
 PORTS = (8545, 5001, 8080, 8181)
 SERVER_READY_S = 30.0
@@ -332,12 +334,16 @@ def rewrite(page: str, ran: list[tuple[Command, int, list[str]]]) -> str:
 
 
 def main() -> int:
-    """Replay all tutorials, and write what is really printed into them."""
+    """Replay all tutorials and runbooks, and write what is really printed into them."""
+    return max(_write_anew(pages) for pages in (TUTORIALS, *((one,) for one in RUNBOOKS)))
+
+
+def _write_anew(pages: tuple[Path, ...]) -> int:
     with tempfile.TemporaryDirectory(prefix="fwledger-tutorial-") as folder:
         world = World(Path(folder).resolve())
         code = 0
         try:
-            for path in TUTORIALS:
+            for path in pages:
                 if not path.exists():
                     continue
                 page = path.read_text(encoding="utf-8")
