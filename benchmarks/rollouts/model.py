@@ -1,4 +1,4 @@
-"""What both contracts do with votes, in plain Python: no packing, no hashing, no gas, and fast enough for seeds.
+"""What both contracts do with votes, in plain Python: no packing, no hashing, no gas; fast enough for seeds.
 
 Each act gives the reason for which it is refused, or "" and changes the model. Times are Unix seconds.
 """
