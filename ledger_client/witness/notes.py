@@ -55,6 +55,7 @@ class Notes:
         except (ClientError, ProtocolError):
             if needs_note(root):
                 raise
+            # Seals are enough here, and witnesses that rest shall not stop a site.
             return Vouched(network.block_number(), None)
         return Vouched(found.verified.checkpoint.number, found.note)
 
