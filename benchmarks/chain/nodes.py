@@ -68,12 +68,19 @@ def engine(name: str) -> str | None:
 @contextlib.contextmanager
 def ours(*options: str, state: Path | None = None) -> Iterator[str]:
     """``fwledger-chain up`` sealed by four validators, on disk; gives its address."""
+    with our_process(*options, state=state) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def our_process(*options: str, state: Path | None = None) -> Iterator[tuple[str, int]]:
+    """The same, with the process's number."""
     with tempfile.TemporaryDirectory(prefix="bench-ours-") as folder:
         line = [sys.executable, "-m", "local_chain.cli", "up", "--port", "0", "--json", *options]
         line += ["--state", str(state or Path(folder) / "state")]
         process = subprocess.Popen(line, stdout=subprocess.PIPE)
         try:
-            yield json.loads(process.stdout.readline())["url"]
+            yield json.loads(process.stdout.readline())["url"], process.pid
         finally:
             _end(process)
 
@@ -126,6 +133,12 @@ def geth(*options: str) -> Iterator[str]:
     finally:
         _end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def until(condition, *, deadline_s: float = START_TIMEOUT_S) -> None:
