@@ -2,8 +2,9 @@
 
     python -m benchmarks.chain.decay [--transactions 100000] [--blocks 100000]
 
-The same work is timed on a new chain and after that many transactions; then the chain, made that many blocks
-high, is reopened. Speed is judged per second of the node's processor time, which a busy machine does not bend.
+The same work is timed on a new chain and after that many transactions; then the chain, made that many
+blocks high, is reopened. Speed is judged per second of the node's processor time: a busy machine does not
+bend that.
 """
 
 from __future__ import annotations
