@@ -47,6 +47,7 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
     held = read_root(path or app.config.release.trust_root, fingerprint=fingerprint)
     root = held.root
     validators = root.headers.qbft.validators if root.headers.qbft else ()
+    witnesses = root.headers.witnesses
     document = {
         "fingerprint": held.fingerprint,
         "version": root.version,
@@ -57,13 +58,21 @@ def show(app: App, path: Path | None, fingerprint: str | None) -> None:
         "journal": checksum_address(root.ledger.journal),
         "code_hash": "0x" + root.ledger.code_hash.hex(),
         "from_block": root.ledger.from_block,
+        "from_time": root.ledger.from_time,
+        "previous": None if root.previous is None else str(root.previous),
         "release_keys": [key.key_id.hex() for key in root.release_keys.keys],
         "release_threshold": root.release_keys.threshold,
         "root_keys": [key.key_id.hex() for key in root.root_keys.keys],
         "root_threshold": root.root_keys.threshold,
         "validators": [checksum_address(v.address) for v in validators],
-        "witnesses": list(root.headers.witnesses.keys) if root.headers.witnesses else [],
+        "min_validators": root.headers.qbft.min_validators if root.headers.qbft else None,
+        "witnesses": list(witnesses.keys) if witnesses else [],
+        "witness_threshold": witnesses.threshold if witnesses else None,
+        "origin": witnesses.origin if witnesses else None,
+        "final": witnesses.final if witnesses else None,
         "require": root.headers.require,
+        "max_checkpoint_age": root.max_checkpoint_age,
+        "operator": None if root.operator is None else checksum_address(root.operator),
     }
     app.emit("trust-show", document, _root_lines(root, held.fingerprint))
 
@@ -266,14 +275,19 @@ def _root_lines(root: TrustRoot, fingerprint: str) -> list[str]:
         f"version       {root.version}, issued {utc(root.issued_at)}"
         + (f", expires {utc(root.expires)}" if root.expires else ", no end"),
         f"ledger        {checksum_address(root.ledger.address)} on chain {root.ledger.chain_id}",
-        f"from block    {root.ledger.from_block}",
+        f"journal       {checksum_address(root.ledger.journal)}",
+        f"code hash     0x{root.ledger.code_hash.hex()}",
+        f"from block    {root.ledger.from_block} of {utc(root.ledger.from_time)}",
         f"releases      {root.release_keys.threshold} of {len(root.release_keys.keys)} keys",
         *(f"              {key.key_id.hex()}  {key.kind}" for key in root.release_keys.keys),
         f"trust roots   {root.root_keys.threshold} of {len(root.root_keys.keys)} keys",
         *(f"              {key.key_id.hex()}  {key.kind}" for key in root.root_keys.keys),
-        f"validators    {len(validators)}",
+        f"validators    {len(validators)}"
+        + (f", at least {root.headers.qbft.min_validators}" if root.headers.qbft else ""),
         *(f"              {checksum_address(v.address)}" for v in validators),
         *_witness_lines(root),
+        *([f"oldest        {root.max_checkpoint_age / 3600:g} h"] if root.max_checkpoint_age else []),
+        *([f"operator      {checksum_address(root.operator)}"] if root.operator else []),
     ]
 
 

@@ -372,3 +372,22 @@ def test_every_command_says_the_same_in_json(maker: Manufacturer) -> None:
         (("trust", "publish", "--yes"), "trust-publish"),
     ):
         assert json.loads(maker.run(*line, "--json").out)["schema"] == f"fwledger/cli/{schema}/1"
+
+
+def test_show_says_everything_that_a_root_says(maker: Manufacturer) -> None:
+    operator = "0x1111111111111111111111111111111111111111"
+    rotate(maker, "--max-age-hours", "48", "--operator", operator, "--expires-days", "30")
+    shown = maker.json("trust", "show")
+    made = root(maker)
+    told = {key: shown[key] for key in ("version", "expires", "max_checkpoint_age", "operator", "from_time")}
+    assert told == {
+        "version": 2,
+        "expires": made.expires,
+        "max_checkpoint_age": 48 * 3600,
+        "operator": operator,
+        "from_time": made.ledger.from_time,
+    }
+    assert shown["previous"] == str(made.previous)
+    out = maker.run("trust", "show").out
+    for line in (f"operator      {operator}", "oldest        48 h", "validators    4, at least 4"):
+        assert line in out
