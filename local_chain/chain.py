@@ -16,6 +16,7 @@ from local_chain.backend import PyEvm
 from local_chain.building import Body, draft_header, fill
 from local_chain.errors import ChainError, InvalidTransaction, StateError, UnknownBlock
 from local_chain.evm import Backend, Environment, Execution
+from local_chain.forks import Fork
 from local_chain.genesis import Genesis, genesis_from_json
 from local_chain.pool import Pool
 from local_chain.transactions import Transaction, decode_transaction
@@ -58,6 +59,7 @@ class Chain:
         self.time_offset_s = 0
         self._now = now
         self._next_timestamp: int | None = None
+        self._next_base_fee: int | None = None
         self._snapshots: list[Snapshot] = []
         self._open_genesis()
         if sealer is not None:
@@ -108,6 +110,7 @@ class Chain:
         round_number = self.sealer.round_for(parent)
         coinbase = self.coinbase or self.sealer.proposer(parent.number + 1, round_number)
         draft = draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=coinbase)
+        draft = self._with_next_base_fee(draft)
         try:
             body = fill(draft, self._begin(draft), self._select(parent), refused=self.pool.remove)
             if not body.transactions and not allow_empty:
@@ -118,7 +121,7 @@ class Chain:
         except BaseException:
             self.store.nodes.discard()
             raise
-        self._next_timestamp = None
+        self._next_timestamp = self._next_base_fee = None
         self._tell(block)
         return block
 
@@ -181,7 +184,8 @@ class Chain:
         """The header of an empty block made now, with its parent's state root; its proposer is not known."""
         parent = self.head.header
         coinbase = self.coinbase or parent.coinbase
-        return draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=coinbase)
+        draft = draft_header(self.genesis, parent, timestamp=self._timestamp(parent), coinbase=coinbase)
+        return self._with_next_base_fee(draft)
 
     def account(self, address: bytes) -> tries.Account:
         """The account at the head."""
@@ -208,17 +212,26 @@ class Chain:
         self._snapshots.append(Snapshot(self.head.number, self.time_offset_s))
         return len(self._snapshots)
 
+    def snapshot_height(self, snapshot: int) -> int | None:
+        """The height that ``revert`` would go back to; None when the snapshot is unknown."""
+        if not 1 <= snapshot <= len(self._snapshots):
+            return None
+        return self._snapshots[snapshot - 1].number
+
     def revert(self, snapshot: int) -> bool:
         """Forget every block since ``snapshot``, and the snapshots after it; False when it is unknown."""
-        if not 1 <= snapshot <= len(self._snapshots):
+        if self.snapshot_height(snapshot) is None:
             return False
         target = self._snapshots[snapshot - 1]
         del self._snapshots[snapshot - 1 :]
-        self.store.rewind(target.number)
-        self.time_offset_s = target.time_offset_s
-        self._next_timestamp = None
-        self.pool.clear()
+        self._go_back(target)
         return True
+
+    def reset(self) -> None:
+        """Forget every block but the first, every snapshot, and what was moved or set by hand."""
+        self._snapshots.clear()
+        self._go_back(Snapshot(0, 0))
+        self.coinbase = None
 
     def increase_time(self, seconds: int) -> int:
         """Move the chain's clock forward; the answer is the whole offset in seconds."""
@@ -234,7 +247,22 @@ class Chain:
         self._next_timestamp = timestamp
         self.time_offset_s = timestamp - int(self._now())
 
+    def set_next_base_fee(self, base_fee: int) -> None:
+        """Give the next block this base fee in wei, against EIP-1559: no chain of others accepts it."""
+        if self.genesis.fork < Fork.LONDON:
+            raise ChainError("base fees came with london")
+        self._next_base_fee = base_fee
+
     # --- inside
+
+    def _go_back(self, target: Snapshot) -> None:
+        self.store.rewind(target.number)
+        self.time_offset_s = target.time_offset_s
+        self._next_timestamp = self._next_base_fee = None
+        self.pool.clear()
+
+    def _with_next_base_fee(self, draft: Header) -> Header:
+        return draft if self._next_base_fee is None else replace(draft, base_fee=self._next_base_fee)
 
     def _open_genesis(self) -> None:
         kept = self.store.meta("genesis")

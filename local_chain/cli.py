@@ -30,7 +30,7 @@ from local_chain.storage import KEYS_NAME
 from local_chain.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 DEFAULT_PORT = 8545
 EXIT_USAGE, EXIT_UNREACHABLE = 2, 3
@@ -129,11 +129,9 @@ def up(
     except ChainError as error:
         _fail(error)
     worker = server.Worker()
-    tasks: tuple[Callable[[], AsyncIterator[None]], ...] = ()
-    if block_time is not None:
-        tasks = (lambda: server.every(block_time, worker, node.seal_interval_block),)
+    node.block_time_s = block_time
     at_end = None if dump_state is None else functools.partial(dump, node, dump_state)
-    app = server.application(node, worker, loopback=loopback, tasks=tasks, at_end=at_end)
+    app = server.application(node, worker, loopback=loopback, at_end=at_end)
     output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
     server.run(app, listener, ready=lambda: announce(node, listener, output))
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from local_chain.errors import ChainError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_chain.rpc.quantities import Json
     from local_chain.storage import LogQuery
 
 MAX_FILTERS = 1_000  # then the oldest goes; geth forgets one that nobody polls for five minutes
@@ -18,12 +21,14 @@ MAX_FILTERS = 1_000  # then the oldest goes; geth forgets one that nobody polls 
 class Filter:
     """One filter: ``next_number`` is the first height that its client was not told of.
 
-    ``logs`` is the query of a log filter; ``told`` the transactions that the client of a pool filter knows.
+    ``logs`` is the query of a log filter, and ``removed`` what it was told of and what is gone since, as the
+    client will see it; ``told`` the transactions that the client of a pool filter knows.
     """
 
     next_number: int
     logs: LogQuery | None = None
     told: set[bytes] | None = None
+    removed: list[Json] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -46,6 +51,9 @@ class FilterTable:
         if number not in self._filters:
             raise ChainError("filter not found")
         return self._filters[number]
+
+    def __iter__(self) -> Iterator[tuple[int, Filter]]:
+        return iter(tuple(self._filters.items()))
 
     def remove(self, number: int) -> bool:
         """Forget a filter; whether there was one."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Node:
     """What the RPC methods work on. One caller at a time.
 
-    ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``.
+    ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``, every
+    ``block_time_s`` seconds where that is set (``on_block_time`` is told when it changes).
     ``forward`` is where a node that does not seal sends transactions. ``on_waiting`` is told when
     ``seal_waiting`` should be called, soon and once; ``on_pending`` of each transaction that came in.
     """
@@ -51,6 +52,8 @@ class Node:
         self.on_pending: Callable[[Transaction], None] | None = None
         self.impersonated: set[bytes] = set()
         self.impersonates_all = False
+        self.block_time_s: float | None = None
+        self.on_block_time: Callable[[], None] | None = None
         self._sealing_queued = False
 
     def submit(self, raw: bytes) -> Transaction:
@@ -68,10 +71,22 @@ class Node:
         return self._taken_in(self.chain.admit(transaction))
 
     def set_instant(self, instant: bool) -> None:
-        """Seal as soon as something waits, or only when told to."""
+        """Seal as soon as something waits, and no longer by the clock; or only when told to."""
         self.instant = instant
+        if instant:
+            self._set_clock(None)
         if instant and len(self.chain.pool):
             self._queue_sealing()
+
+    def set_block_time(self, seconds: float | None) -> None:
+        """Seal every so many seconds, empty blocks too; None: only when told to."""
+        self.instant = False
+        self._set_clock(seconds)
+
+    def _set_clock(self, seconds: float | None) -> None:
+        self.block_time_s = seconds
+        if self.on_block_time is not None:
+            self.on_block_time()
 
     def _taken_in(self, transaction: Transaction) -> Transaction:
         if self.on_pending is not None:

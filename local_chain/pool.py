@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 MAX_TRANSACTIONS = (
     10_000  # bounds memory: 1.3 GB if every one were as large as it may be, a few MB in practice
 )
-MAX_NONCE_GAP = 1_000  # how far ahead of its account a transaction may wait
+MAX_NONCE_GAP = 1_000  # how far ahead of its account a transaction may wait: bounds what one sender fills
 PRICE_BUMP_PERCENT = 10  # what a replacement has to pay more, as geth asks
 
 
 class Pool:
-    """The waiting transactions; the chain checks them before they enter."""
+    """The waiting transactions, at most ``limit``; the chain checks them before they enter."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = MAX_TRANSACTIONS) -> None:
+        self._limit = limit
         self._by_sender: dict[bytes, dict[int, tuple[int, Transaction]]] = {}
         self._by_hash: dict[bytes, Transaction] = {}
         self._arrivals = 0
@@ -37,7 +38,8 @@ class Pool:
     def add(self, transaction: Transaction, *, account_nonce: int) -> None:
         """Take a transaction in, in the place of one with the same nonce if it pays enough more.
 
-        Raises InvalidTransaction.
+        A full pool drops the cheapest that no other waits for, if the new one pays more. Raises
+        InvalidTransaction.
         """
         if transaction.hash in self._by_hash:
             raise InvalidTransaction("already known")
@@ -50,8 +52,8 @@ class Pool:
             if not _outbids(transaction, replaced):
                 raise InvalidTransaction("replacement transaction underpriced")
             del self._by_hash[replaced.hash]
-        elif len(self._by_hash) >= MAX_TRANSACTIONS:
-            raise InvalidTransaction(f"txpool is full: {MAX_TRANSACTIONS} transactions wait")
+        elif len(self._by_hash) >= self._limit:
+            self._make_room_for(transaction)
         self._arrivals += 1
         waiting[transaction.nonce] = (arrival, transaction)
         self._by_hash[transaction.hash] = transaction
@@ -89,6 +91,20 @@ class Pool:
         if not waiting:
             del self._by_sender[transaction.sender]
 
+    def _make_room_for(self, new: Transaction) -> None:
+        """Drop the cheapest of the senders' last transactions: dropping an earlier one would leave a gap."""
+        lasts = [waiting[max(waiting)][1] for waiting in self._by_sender.values() if waiting]
+        candidates = [last for last in lasts if last.sender != new.sender or last.nonce > new.nonce]
+        cheapest = min(candidates, key=_price, default=None)
+        if cheapest is None:
+            raise InvalidTransaction("txpool is full")
+        if _price(new) <= _price(cheapest):
+            raise InvalidTransaction(
+                f"transaction underpriced: gas tip cap {new.max_priority_fee}, minimum needed "
+                f"{cheapest.max_priority_fee + 1}: the pool is full"
+            )
+        self.remove(cheapest)
+
     def clear(self) -> None:
         """Drop everything."""
         self._by_sender.clear()
@@ -96,6 +112,10 @@ class Pool:
 
     def __iter__(self) -> Iterator[Transaction]:
         return iter(tuple(self._by_hash.values()))
+
+
+def _price(transaction: Transaction) -> tuple[int, int]:
+    return transaction.max_priority_fee, transaction.max_fee
 
 
 def _outbids(new: Transaction, old: Transaction) -> bool:

@@ -111,7 +111,8 @@ def application(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        running = [asyncio.ensure_future(_drain(task())) for task in tasks]
+        clock = _clock(node, worker)
+        running = [asyncio.ensure_future(_drain(loop)) for loop in (clock, *(task() for task in tasks))]
         try:
             yield
         finally:
@@ -179,16 +180,26 @@ def build(app: Starlette, *, ready: Callable[[], None]) -> uvicorn.Server:
     return Announcing(config)
 
 
-async def every(seconds: float, worker: Worker, job: Callable[[], None]) -> AsyncIterator[None]:
-    """A background loop that runs ``job`` on the worker every ``seconds``."""
-    while True:
-        await asyncio.sleep(seconds)
-        await worker.run(lambda: _guarded(job))
-        yield
-
-
 def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+async def _clock(node: Node, worker: Worker) -> AsyncIterator[None]:
+    """Seals by the clock while the node has a block time, which may change."""
+    changed = asyncio.Event()
+    wake, loop = changed.set, asyncio.get_running_loop()
+
+    def wake_up() -> None:
+        loop.call_soon_threadsafe(wake)
+
+    node.on_block_time = wake_up
+    while True:
+        try:
+            await asyncio.wait_for(changed.wait(), node.block_time_s)
+            changed.clear()
+        except TimeoutError:
+            await worker.run(lambda: _guarded(node.seal_interval_block))
+        yield
 
 
 async def _drain(loop: AsyncIterator[None]) -> None:

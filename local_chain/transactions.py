@@ -145,6 +145,10 @@ class Transaction:
         v = 35 + 2 * (self.chain_id or 0) if self.type == LEGACY else 0
         return self._with_signature(v, r, s, sender)
 
+    def unsigned(self, sender: bytes) -> Transaction:
+        """The same transaction with a signature of zeros, for ``sender`` to look at and sign."""
+        return self._with_signature(0, 0, 0, sender)
+
     def _with_signature(self, v: int, r: int, s: int, sender: bytes) -> Transaction:
         unsigned = self.payload()[:6] if self.type == LEGACY else self.payload()
         raw = self._prefix() + rlp.encode([*unsigned, *map(encode_scalar, (v, r, s))])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ledger_protocol.keccak import keccak256
 from local_chain.errors import ChainError
+from local_chain.headers import next_base_fee
 from local_chain.rpc.quantities import Json, data, hex_data, hex_quantity
 from local_chain.rpc.registry import method
 
@@ -65,6 +66,27 @@ def syncing(_node: Node) -> Json:
 def mining(node: Node) -> Json:
     """Whether this node seals."""
     return node.chain.sealer is not None
+
+
+@method("anvil_nodeInfo", privileged=True)
+def node_info(node: Node) -> Json:
+    """Head, rules and fees in anvil's form: foundry's tools choose their EVM's rules by it."""
+    head, genesis = node.chain.head, node.chain.genesis
+    base_fee = next_base_fee(head.header) or 0
+    return {
+        "currentBlockNumber": hex_quantity(head.number),
+        "currentBlockTimestamp": head.header.timestamp,
+        "currentBlockHash": hex_data(head.hash),
+        "hardFork": genesis.fork.label,
+        "transactionOrder": "fifo",
+        "environment": {
+            "baseFee": hex_quantity(base_fee),
+            "chainId": genesis.chain_id,
+            "gasLimit": hex_quantity(genesis.gas_limit),
+            "gasPrice": hex_quantity(base_fee),
+        },
+        "forkConfig": {"forkUrl": None, "forkBlockNumber": None, "forkRetryBackoff": None},
+    }
 
 
 @method("fwledger_genesis")

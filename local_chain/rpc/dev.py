@@ -18,15 +18,22 @@ from local_chain.rpc.quantities import (
     hash32,
     hex_data,
     hex_quantity,
+    mapping,
+    member,
     quantity,
     slot,
 )
 from local_chain.rpc.registry import method, optional
+from local_chain.rpc.subscriptions import retraction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from local_chain.node import Node
 
 MAX_MINED_AT_ONCE = 1_000
+MAX_INTERVAL_S = 31_536_000  # a year; what an event loop's clock can count to is far above
+_NOTHING: Mapping[str, Json] = {}
 
 
 @method("evm_snapshot", privileged=True)
@@ -39,8 +46,29 @@ def snapshot(node: Node) -> Json:
 @method("evm_revert", quantity, privileged=True)
 @method("anvil_revert", quantity, privileged=True)
 def revert(node: Node, identifier: int) -> Json:
-    """Go back to a snapshot."""
-    return node.chain.revert(identifier)
+    """Go back to a snapshot; who listens is told of the logs that are gone."""
+    height = node.chain.snapshot_height(identifier)
+    if height is None:
+        return False
+    told = retraction(node, height)
+    node.chain.revert(identifier)
+    told()
+    return True
+
+
+@method("anvil_reset", optional(mapping, _NOTHING), privileged=True)
+@method("hardhat_reset", optional(mapping, _NOTHING), privileged=True)
+def reset(node: Node, options: Mapping[str, Json]) -> Json:
+    """Go back to the first block, and undo what was set by hand; this chain forks no other one."""
+    forking = member(options, "forking", mapping, _NOTHING)
+    if any(value is not None for value in forking.values()):
+        raise ChainError("this chain does not fork another one: expected no forking options")
+    told = retraction(node, 0)
+    node.chain.reset()
+    node.impersonated.clear()
+    node.impersonates_all = False
+    told()
+    return True
 
 
 @method("evm_mine", optional(quantity), privileged=True)
@@ -68,9 +96,25 @@ def mine_many(node: Node, count: int, interval_s: int | None) -> Json:
 @method("evm_setAutomine", boolean, privileged=True)
 @method("anvil_setAutomine", boolean, privileged=True)
 def set_automine(node: Node, instant: bool) -> Json:
-    """Seal as soon as something waits, or only when told to (or by ``--block-time``)."""
+    """Seal as soon as something waits (and no longer by the clock), or only when told to."""
     node.set_instant(instant)
     return True
+
+
+@method("evm_setIntervalMining", quantity, privileged=True)
+@method("anvil_setIntervalMining", quantity, privileged=True)
+def set_interval_mining(node: Node, seconds: int) -> Json:
+    """Seal every so many seconds instead of at once; 0: only when told to."""
+    if seconds > MAX_INTERVAL_S:
+        raise ChainError(f"expected at most {MAX_INTERVAL_S} s between blocks, got {seconds}")
+    node.set_block_time(seconds or None)
+    return True
+
+
+@method("anvil_getIntervalMining", privileged=True)
+def get_interval_mining(node: Node) -> Json:
+    """How many seconds lie between blocks, or null."""
+    return None if node.block_time_s is None else max(1, round(node.block_time_s))
 
 
 @method("anvil_getAutomine", privileged=True)
@@ -92,6 +136,14 @@ def increase_time(node: Node, seconds: int) -> Json:
 def set_next_timestamp(node: Node, timestamp: int) -> Json:
     """Give the next block this time."""
     node.chain.set_next_timestamp(timestamp)
+    return None
+
+
+@method("anvil_setNextBlockBaseFeePerGas", quantity, privileged=True)
+@method("hardhat_setNextBlockBaseFeePerGas", quantity, privileged=True)
+def set_next_base_fee(node: Node, base_fee: int) -> Json:
+    """Give the next block this base fee in wei, which followers refuse."""
+    node.chain.set_next_base_fee(base_fee)
     return None
 
 

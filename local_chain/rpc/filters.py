@@ -58,12 +58,12 @@ def filter_changes(node: Node, identifier: int) -> Json:
         fresh = [one for one in waiting if one not in item.told]
         item.told = set(waiting)
         return [hex_data(one) for one in fresh]
-    first = min(item.next_number, head + 1)  # after evm_revert the chain is shorter than what was told
+    first = item.next_number
     if item.logs is not None:
         query = replace(item.logs, first=max(first, item.logs.first), last=min(head, item.logs.last))
         found = find_logs(node, query)
-        item.next_number = head + 1
-        return found
+        gone, item.removed, item.next_number = item.removed, [], head + 1
+        return gone + found
     last = min(head, first + MAX_BLOCKS_AT_ONCE - 1)
     item.next_number = last + 1
     return [hex_data(node.chain.block_at(number).hash) for number in range(first, last + 1)]

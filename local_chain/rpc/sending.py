@@ -78,6 +78,14 @@ def sign_transaction(node: Node, fields: Mapping[str, Json]) -> Json:
     return {"raw": hex_data(signed.raw), "tx": transaction_json(signed, base_fee=None)}
 
 
+@method("eth_fillTransaction", mapping)
+def fill_transaction(node: Node, fields: Mapping[str, Json]) -> Json:
+    """Complete a transaction without signing it: nonce, gas and fees where they are left out."""
+    sender = member(fields, "from", address, bytes(20))
+    filled = _complete(node, fields, sender).unsigned(sender)
+    return {"raw": hex_data(filled.raw), "tx": transaction_json(filled, base_fee=None)}
+
+
 @method("eth_gasPrice")
 def gas_price(node: Node) -> Json:
     """A price in wei that the next block takes."""

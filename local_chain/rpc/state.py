@@ -53,8 +53,18 @@ def get_transaction_count(node: Node, who: bytes, ref: BlockRef) -> Json:
 @method("eth_getCode", address, optional(block_ref, LATEST))
 def get_code(node: Node, who: bytes, ref: BlockRef) -> Json:
     """The contract's code."""
-    code_hash = _account(node, who, ref).code_hash
-    return "0x" if code_hash == EMPTY_CODE_HASH else hex_data(node.chain.store.nodes[code_hash])
+    return _code(node, _account(node, who, ref).code_hash)
+
+
+@method("eth_getAccountInfo", address, optional(block_ref, LATEST))
+def get_account_info(node: Node, who: bytes, ref: BlockRef) -> Json:
+    """Balance, nonce and code at once, as foundry's tools ask for them."""
+    account = _account(node, who, ref)
+    return {
+        "balance": hex_quantity(account.balance),
+        "nonce": hex_quantity(account.nonce),
+        "code": _code(node, account.code_hash),
+    }
 
 
 @method("eth_getStorageAt", address, slot, optional(block_ref, LATEST))
@@ -141,6 +151,10 @@ def call_data(fields: Mapping[str, Json]) -> bytes:
     if newer is not None and older is not None and newer != older:
         raise InvalidParams('both "data" and "input" are set and not equal')
     return newer if newer is not None else older or b""
+
+
+def _code(node: Node, code_hash: bytes) -> str:
+    return "0x" if code_hash == EMPTY_CODE_HASH else hex_data(node.chain.store.nodes[code_hash])
 
 
 def _account(node: Node, who: bytes, ref: BlockRef) -> tries.Account:

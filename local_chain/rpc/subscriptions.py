@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from local_chain.channels import Subscription
 from local_chain.errors import ChainError
-from local_chain.rpc.logs import find_logs, log_query
+from local_chain.rpc.logs import MAX_LOGS, TooManyResults, find_logs, log_query
 from local_chain.rpc.quantities import InvalidParams, Json, hex_data, mapping, wrong
 from local_chain.rpc.registry import method, optional
 from local_chain.rpc.views import header_json, transaction_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from local_chain.channels import Channel
     from local_chain.headers import Block
@@ -75,6 +75,48 @@ def publish(node: Node) -> None:
     """From now on tell the node's subscribers of what happens on it."""
     node.chain.on_block = lambda block: _tell(_of_block(node, block))
     node.on_pending = lambda transaction: _tell(_of_pending(node, transaction))
+
+
+def retraction(node: Node, height: int) -> Callable[[], None]:
+    """What to do once every block above ``height`` is gone: tell who heard of its logs, newest first.
+
+    Their filters and subscriptions get them again with ``removed`` set, as from geth after a fork.
+    """
+    head = node.chain.head.number
+    messages = [
+        (channel, which, log)
+        for channel, which, subscription in _subscriptions(node)
+        if subscription.logs is not None
+        for log in _gone(node, replace(subscription.logs, first=0, last=head), height + 1, head) or ()
+    ]
+    of_filters = {
+        number: _gone(node, item.logs, height + 1, min(head, item.next_number - 1))
+        for number, item in node.filters
+        if item.logs is not None and item.next_number > height + 1
+    }
+
+    def tell() -> None:
+        for number, item in node.filters:
+            item.next_number = min(item.next_number, height + 1)
+            if number in of_filters:
+                gone = of_filters[number]
+                if gone is None or len(item.removed) + len(gone) > MAX_LOGS:
+                    node.filters.remove(number)  # its client makes a new one, and reads all logs anew
+                else:
+                    item.removed += gone
+        _tell(messages)
+
+    return tell
+
+
+def _gone(node: Node, query: LogQuery, first: int, last: int) -> list[Json] | None:
+    """The logs from ``first`` to ``last`` that match, marked as removed; None when they are too many."""
+    within = replace(query, first=max(first, query.first), last=min(last, query.last))
+    try:
+        found = find_logs(node, within)
+    except TooManyResults:
+        return None
+    return [log | {"removed": True} for log in reversed(found) if isinstance(log, dict)]
 
 
 def _of_block(node: Node, block: Block) -> Iterator[tuple[Channel, str, Json]]:

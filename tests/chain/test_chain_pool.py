@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +78,63 @@ def test_a_replacement_must_pay_a_tenth_more_and_keeps_its_place() -> None:
     pool.add(better, account_nonce=0)
     assert list(pool.ready(lambda _s: 0)) == [better, other]
     assert (pool.get(first.hash), len(pool)) == (None, 2)
+
+
+def full_pool() -> Pool:
+    """Three transactions, no room; the cheapest one has a later one of its sender behind it."""
+    pool = Pool(limit=3)
+    for sender, nonce, fee in ((1, 0, 50), (1, 1, 90), (2, 0, 80)):
+        pool.add(waiting(sender, nonce, fee=fee), account_nonce=0)
+    return pool
+
+
+def standing(pool: Pool) -> list[tuple[int, int]]:
+    return sorted((one.sender[0], one.nonce) for one in pool)
+
+
+def test_a_full_pool_refuses_what_pays_no_more_than_the_cheapest() -> None:
+    pool = full_pool()
+    with pytest.raises(
+        InvalidTransaction, match="transaction underpriced: gas tip cap 80, minimum needed 81"
+    ):
+        pool.add(waiting(3, 0, fee=80), account_nonce=0)
+    assert standing(pool) == [(1, 0), (1, 1), (2, 0)]
+
+
+def test_a_full_pool_drops_the_cheapest_that_no_other_waits_for() -> None:
+    pool = full_pool()
+    pool.add(waiting(3, 0, fee=81), account_nonce=0)
+    assert standing(pool) == [(1, 0), (1, 1), (3, 0)]
+    pool.add(waiting(4, 0, fee=100), account_nonce=0)
+    assert standing(pool) == [(1, 0), (1, 1), (4, 0)]
+
+
+def test_a_full_pool_never_drops_what_the_new_one_waits_for() -> None:
+    pool = Pool(limit=2)
+    for nonce in range(2):
+        pool.add(waiting(1, nonce, fee=10), account_nonce=0)
+    with pytest.raises(InvalidTransaction, match="txpool is full"):
+        pool.add(waiting(1, 2, fee=1_000), account_nonce=0)
+    assert standing(pool) == [(1, 0), (1, 1)]
+
+
+def test_a_full_pool_still_takes_replacements() -> None:
+    pool = full_pool()
+    pool.add(waiting(1, 0, fee=60), account_nonce=0)
+    assert standing(pool) == [(1, 0), (1, 1), (2, 0)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 1_000)), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_a_pool_never_holds_more_than_its_limit_and_drops_leave_no_gaps(arrivals) -> None:
+    pool = Pool(limit=5)
+    for sender, fee in arrivals:  # each sender's nonces in order
+        nonce = pool.next_nonce(bytes([sender]) * 20, 0)
+        with contextlib.suppress(InvalidTransaction):
+            pool.add(waiting(sender, nonce, fee=fee), account_nonce=0)
+        assert len(pool) <= 5
+        for who in range(1, 5):
+            assert pool.next_nonce(bytes([who]) * 20, 0) == sum(one[0] == who for one in standing(pool))
 
 
 def test_the_same_transaction_twice_is_already_known(node) -> None:
