@@ -7,19 +7,12 @@ from typing import Any
 
 from tests.contract.evm import RawLog, Receipt
 from tests.support.chain import RpcError
+from tests.support.merged import to_bytes, to_hex
 
 BLOCK_GAS = 10**9  # many transactions of 16 million in one block
 ONLY_THE_TOP = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
 
 processes = ExitStack()  # closed at the session's end (tests/contract/conftest.py)
-
-
-def to_hex(value: bytes) -> str:
-    return "0x" + value.hex()
-
-
-def to_bytes(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
 
 
 def receipt_of(got: dict[str, Any], reason: str, done: Receipt) -> Receipt:

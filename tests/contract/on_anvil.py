@@ -5,10 +5,11 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, call_of, processes, receipt_of, to_bytes, to_hex
+from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, call_of, processes, receipt_of
 from tests.contract.evm import CHAIN_ID, COINBASE, GENESIS_TIME, Receipt, reason_of
 from tests.contract.lockstep import FAUCET_ADDRESS, FAUCET_FUNDS, Sent, in_step
 from tests.support.engines import Http, anvil_process
+from tests.support.merged import to_bytes, to_hex
 
 if TYPE_CHECKING:
     from tests.contract.evm import Machine

@@ -38,7 +38,13 @@ def page() -> str:
     for case in CASES.values():
         if case.id.split(".")[0] != area:
             area = case.id.split(".")[0]
-            lines += ["", f"## {area}", "", "| case | attack | section | expected | why |", "|---|---|---|---|---|"]
+            lines += [
+                "",
+                f"## {area}",
+                "",
+                "| case | attack | section | expected | why |",
+                "|---|---|---|---|---|",
+            ]
         lines.append(
             f"| `{case.id}` | {case.attack} | {case.section} | {_expected(case.expected)} | {case.why} |"
         )
