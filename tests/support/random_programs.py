@@ -18,9 +18,9 @@ FORKS = ("berlin", "london", "paris", "shanghai", "cancun", "prague")
 # Arithmetic of two, three and one words.
 TWO = bytes([*range(0x01, 0x08), 0x0A, 0x0B, *range(0x10, 0x15), 0x16, 0x17, 0x18, 0x1A, 0x1B, 0x1C, 0x1D])
 THREE, ONE = b"\x08\x09", b"\x15\x19"
-# ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER GASLIMIT CHAINID
-# SELFBALANCE PC MSIZE GAS
-FACTS = bytes.fromhex("303233343638" + "3a3d" + "41424345" + "4647" + "58595a")
+# ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER CHAINID SELFBALANCE PC
+# MSIZE GAS
+FACTS = bytes.fromhex("303233343638" + "3a3d" + "414243" + "4647" + "58595a")
 BALANCE, SHA3, CALLDATALOAD, EXTCODESIZE, EXTCODECOPY, EXTCODEHASH = 0x31, 0x20, 0x35, 0x3B, 0x3C, 0x3F
 CALLDATACOPY, CODECOPY, RETURNDATACOPY = 0x37, 0x39, 0x3E
 MSTORE, MLOAD, SLOAD, SSTORE, JUMPI, JUMPDEST = 0x52, 0x51, 0x54, 0x55, 0x57, 0x5B
@@ -32,12 +32,19 @@ CREATE, CALL, CALLCODE, RETURN, DELEGATECALL, CREATE2, STATICCALL, REVERT, INVAL
 MEMORY = 0x200  # offsets and lengths stay below, but for the ones that are to run out of gas
 SLOTS = 6
 
+# What programs do. Wild ones do everything; immortal ones all but destroy themselves; tidy ones neither read nor leave a
+# word of zero, nor touch accounts that are not there, so that even a careless trie holds nothing that it should not.
+WILD, IMMORTAL, TIDY = "wild", "immortal", "tidy"
+
 
 class Writer:
     """One program, written snippet by snippet; each leaves the stack as it found it."""
 
-    def __init__(self, draw: random.Random, fork: str, addresses: list[bytes], *, depth: int = 0) -> None:
-        self.draw, self.addresses, self.depth = draw, addresses, depth
+    def __init__(
+        self, draw: random.Random, fork: str, addresses: list[bytes], *, habits: str = WILD, depth: int = 0
+    ) -> None:
+        self.draw, self.addresses, self.habits, self.depth = draw, addresses, habits, depth
+        self.keeps = draw.random() < 0.6  # a tidy program either keeps words or fails
         self.since = FORKS.index(fork)
         self.code = bytearray()
 
@@ -75,6 +82,8 @@ class Writer:
         )
 
     def address(self) -> bytes:
+        if self.habits == TIDY:
+            return self.draw.choice(self.addresses)
         return self.draw.choice(
             [*self.draw.choices(self.addresses, k=3), self.some_address(), self.precompile()]
         )
@@ -130,14 +139,16 @@ class Writer:
             case 3 if self.has("cancun"):
                 self.do(MCOPY, target, self.offset(), length)
             case _:
-                self.do(RETURNDATACOPY, target, 0, self.draw.choice([0, 0, 0, 32]))
+                self.do(RETURNDATACOPY, target, 0, self.draw.choice([*[0] * 9, 32]))
 
     def load(self) -> None:
         self.do(SLOAD, self.draw.randrange(SLOTS))
         self.keep()
 
     def store(self) -> None:
-        if self.draw.random() < 0.5:
+        if self.habits == TIDY:
+            self.do(SSTORE, self.draw.randrange(SLOTS), self.draw.getrandbits(64) + 1)
+        elif self.draw.random() < 0.5:
             self.do(SSTORE, self.draw.randrange(SLOTS), self.draw.choice([0, 0, 1, self.word()]))
         else:  # what the memory holds
             self.do(MLOAD, self.offset())
@@ -161,7 +172,7 @@ class Writer:
         self.keep()
 
     def create(self) -> None:
-        inner = Writer(self.draw, FORKS[self.since], self.addresses, depth=self.depth + 1)
+        inner = Writer(self.draw, FORKS[self.since], self.addresses, habits=self.habits, depth=self.depth + 1)
         code = inner.small()
         for start in range(0, len(code), 32):
             self.do(MSTORE, start, code[start : start + 32].ljust(32, b"\0"))
@@ -179,6 +190,10 @@ class Writer:
         self.code.append(JUMPDEST)
 
     def snippet(self) -> None:
+        if self.habits == TIDY:
+            tidy = [self.arithmetic, self.fact, self.calldata, self.log, self.hash, self.question]
+            self.draw.choice([*tidy, *[self.store if self.keeps else self.question] * 3])()
+            return
         often: list[Callable[[], None]] = [
             self.arithmetic,
             self.fact,
@@ -202,17 +217,17 @@ class Writer:
 
     def end(self) -> None:
         choice = self.draw.random()
-        if choice < 0.55:
+        if choice < 0.7 or (self.habits == TIDY and self.keeps):
             self.do(RETURN, *self.span())
-        elif choice < 0.72:
+        elif choice < 0.78:
             self.do(REVERT, *self.span())
-        elif choice < 0.82:
+        elif choice < 0.88 and self.habits == WILD:
             self.do(SELFDESTRUCT, self.address())
-        elif choice < 0.88:
+        elif choice < 0.91:
             self.code.append(INVALID)
-        elif choice < 0.92:  # memory that nobody can pay for
+        elif choice < 0.94:  # memory that nobody can pay for
             self.do(MSTORE, 2**40, 1)
-        elif choice < 0.95:
+        elif choice < 0.97:
             self.code += self.draw.randbytes(9)
         else:
             self.code.append(0)
@@ -226,7 +241,9 @@ class Writer:
     def small(self) -> bytes:
         """Give init code that runs a little and leaves a little code, or fails."""
         if self.draw.random() < 0.5:
-            return installing(Writer(self.draw, FORKS[self.since], self.addresses, depth=2).program(2))
+            return installing(
+                Writer(self.draw, FORKS[self.since], self.addresses, habits=self.habits, depth=2).program(2)
+            )
         return self.program(2)
 
 
@@ -248,6 +265,7 @@ class Crowd:
     chain_id: int
     keys: list[Any]  # eth_account's
     delegating: list[Any]
+    habits: str = WILD
     nonces: dict[str, int] = field(default_factory=dict)
     contracts: list[bytes] = field(default_factory=list)
 
@@ -283,29 +301,46 @@ class Crowd:
 
     def writer(self) -> Writer:
         known = [bytes.fromhex(key.address[2:]) for key in (*self.keys[:2], *self.delegating)]
-        return Writer(self.draw, self.fork, self.contracts[-12:] + known)
+        return Writer(self.draw, self.fork, self.contracts[-12:] + known, habits=self.habits)
 
     def content(self, key: Any, nonce: int) -> dict[str, Any]:
         draw = self.draw
         choice = draw.random()
-        if choice < 0.35 or not self.contracts:
-            program = self.writer().program(draw.randrange(1, 14))
-            code = installing(program) if draw.random() < 0.8 else program
+        if self.habits == TIDY:
+            return self.tidy_content(key, nonce)
+        if choice < 0.25 or not self.contracts:
+            program = self.writer().program(draw.randrange(2, 20))
+            code = installing(program) if draw.random() < 0.85 else program
             self.contracts.append(contract_address(bytes.fromhex(key.address[2:]), nonce))
-            gas = draw.choice([80_000, 400_000, 900_000]) + 16 * len(code) + 40 * len(code)
+            gas = draw.choice([80_000, 900_000, 900_000]) + 56 * len(code)
             return {"value": draw.choice([0, 0, 5]), "gas": gas, "data": code}
         data = draw.choice([b"", bytes(64), draw.randbytes(draw.randrange(200))])
-        if choice < 0.45:
+        if choice < 0.32:
             return {"to": self.writer().some_address(), "value": draw.choice([0, 1, 10**18]), "gas": 40_000}
-        if choice < 0.58:
+        if choice < 0.42:
             return {
                 "to": self.writer().precompile(),
                 "value": draw.choice([0, 0, 7]),
                 "gas": 400_000,
                 "data": data,
             }
-        gas = draw.choice([45_000, 60_000, 150_000, 700_000])
-        return {"to": draw.choice(self.contracts), "value": draw.choice([0, 0, 3]), "gas": gas, "data": data}
+        gas = draw.choice([45_000, 150_000, 700_000, 700_000])
+        target = draw.choice(draw.choice([self.contracts, self.contracts[-8:]]))
+        return {"to": target, "value": draw.choice([0, 0, 3]), "gas": gas, "data": data}
+
+    def tidy_content(self, key: Any, nonce: int) -> dict[str, Any]:
+        draw = self.draw
+        choice = draw.random()
+        if choice < 0.3 or not self.contracts:
+            self.contracts.append(contract_address(bytes.fromhex(key.address[2:]), nonce))
+            code = installing(self.writer().program(draw.randrange(1, 14)))
+            return {"value": draw.choice([0, 5]), "gas": 1_500_000, "data": code}
+        if choice < 0.5:
+            return {"to": self.writer().some_address(), "value": draw.choice([1, 10**18]), "gas": 40_000}
+        if choice < 0.6:
+            never_fails = draw.randrange(1, 5).to_bytes(20, "big")
+            return {"to": never_fails, "value": 7, "gas": 400_000, "data": draw.randbytes(64)}
+        return {"to": draw.choice(self.contracts), "value": 1, "gas": 700_000, "data": draw.randbytes(64)}
 
     def access_list(self) -> list[dict[str, Any]]:
         writer = self.writer()
@@ -313,7 +348,8 @@ class Crowd:
             {
                 "address": "0x" + writer.address().hex(),
                 "storageKeys": [
-                    f"0x{self.draw.randrange(SLOTS):064x}" for _ in range(self.draw.randrange(3))
+                    f"0x{self.draw.randrange(SLOTS):064x}"
+                    for _ in range(self.draw.randrange(1 if self.habits == TIDY else 3))
                 ],
             }
             for _ in range(self.draw.randrange(3))
