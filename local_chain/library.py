@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from local_chain import server
-from local_chain.errors import StateError
+from local_chain.errors import ChainError, StateError
 from local_chain.opening import Settings, open_node
 from local_chain.rpc.dispatch import RpcError, answer
 
@@ -40,6 +40,7 @@ class LocalChain:
         self._state = state
         self._port = port
         self._requests = itertools.count(1)
+        self._worker: server.Worker | None = None
 
     def __enter__(self) -> Self:
         listener = server.listen(_HOST, self._port)
@@ -48,10 +49,10 @@ class LocalChain:
         except BaseException:
             listener.close()
             raise
-        self._worker = server.Worker()
+        worker = self._worker = server.Worker()
         self._address = listener.getsockname()[1]
         started = threading.Event()
-        app = server.application(self._node, self._worker, loopback=True)
+        app = server.application(self._node, worker, loopback=True)
         self._server = server.build(app, ready=started.set)
         arguments = {"sockets": [listener]}
         self._thread = threading.Thread(
@@ -65,6 +66,7 @@ class LocalChain:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._worker = None
         self._server.should_exit = True
         self._thread.join()
 
@@ -88,12 +90,19 @@ class LocalChain:
         """Who seals, for a trust root to pin."""
         return self._node.identities
 
+    def post(self, body: bytes) -> bytes:
+        """The answer to a JSON-RPC body, as over HTTP but without a socket; empty when it asks for none.
+
+        Raises ChainError when the chain does not run (any more).
+        """
+        if self._worker is None:
+            raise ChainError("the chain does not run: use it inside its with block")
+        return self._worker.result(lambda: answer(self._node, body, privileged=True)) or b""
+
     def rpc(self, method: str, *params: Json) -> Json:
         """Call a method without a socket, in turn with everybody's requests; RpcError for an error object."""
         request = {"jsonrpc": "2.0", "id": next(self._requests), "method": method, "params": params}
-        body = json.dumps(request).encode()
-        response = self._worker.result(lambda: answer(self._node, body, privileged=True))
-        document = json.loads(response or b"{}")
+        document = json.loads(self.post(json.dumps(request).encode()))
         if "error" in document:
             error = document["error"]
             raise RpcError(error["code"], error["message"], error.get("data"))

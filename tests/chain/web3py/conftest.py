@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from web3 import Web3
@@ -16,6 +17,11 @@ from web3.middleware import ExtraDataToPOAMiddleware
 
 from local_chain.library import LocalChain
 from local_chain.opening import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from web3.providers import BaseProvider
 
 CHAIN_ID = 131_277_322_940_537  # written into its tests
 BLOCK_TIME_S = 0.4  # they wait for less than that in vain for what is not mined
@@ -34,10 +40,10 @@ LOG_DOUBLE_WITH_INDEX = 9  # the emitter contract's number for it
 class Stage:
     """A chain on which everything that the tests want to find has happened, each in a block of its own."""
 
-    def __init__(self, chain: LocalChain) -> None:
+    def __init__(self, chain: LocalChain, provider: BaseProvider) -> None:
         self.chain = chain
         self.secret_key = "0x" + chain.accounts[0].secret_key.hex()
-        self.w3 = Web3(Web3.HTTPProvider(chain.url))
+        self.w3 = Web3(provider)
         self.w3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
         self.owner = self.w3.eth.accounts[0]
         chain.rpc("evm_mine")
@@ -71,9 +77,15 @@ def prepare(w3, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="module")
-def stage():
+def make_provider() -> Callable[[LocalChain], BaseProvider]:
+    """How web3.py reaches the chain."""
+    return lambda chain: Web3.HTTPProvider(chain.url)
+
+
+@pytest.fixture(scope="module")
+def stage(make_provider):
     with LocalChain(Settings(chain_id=CHAIN_ID)) as chain:
-        made = Stage(chain)
+        made = Stage(chain, make_provider(chain))
         chain.rpc("evm_setAutomine", False)
         ended = threading.Event()
 
