@@ -73,9 +73,15 @@ class StoreMemory:
             change.add_trust_root(_version(signed), signed)
 
     def keep_floor(self, floor: LedgerFloor) -> None:
-        """Remember the floor of an accepted proof; nothing is written if it is the one held."""
+        """Remember the floor of an accepted proof; nothing is written if it is the one held.
+
+        With it the root that it was accepted under: where that came with the image which runs now, the image
+        that the device falls back to does not have it.
+        """
         if floor != self._store.floor():
+            newest = self._signed_roots()[-1]
             with self._store.change() as change:
+                change.add_trust_root(_version(newest), newest)
                 change.raise_floor(floor)
 
     def revocations(self) -> Mapping[bytes, Revocation]:

@@ -50,14 +50,6 @@ class TrustedLedger:
         self._hints: tuple[bytes, ...] = ()
         self._steps: list[Step] = []
         self._read_through = False
-        if floor is not None and floor.root_version > self.root.version:
-            raise NotTrusted(
-                "the trust root that this device holds is older than one it has accepted",
-                reason=Reason.BAD_TRUST_ROOT,
-                expected=f"version {floor.root_version} or newer",
-                got=f"version {self.root.version}",
-                hint="restore the stored trust roots, or fetch them again from any source",
-            )
 
     @property
     def root(self) -> TrustRoot:
@@ -92,6 +84,7 @@ class TrustedLedger:
         """
         if self._header is not None:
             raise RuntimeError("a header was accepted already; start a new TrustedLedger")
+        self._refuse_older_root()
         self._steps = [passed("V0", "trust root held", "the newest on offer", f"version {self.root.version}")]
         self._roots.refuse_expired(self._now_s, "the device's clock")
         with as_not_trusted(Reason.BAD_PROOF, "the ledger proof", check="V1"):
@@ -170,6 +163,17 @@ class TrustedLedger:
     def _scoped_floor(self) -> LedgerFloor | None:
         """The stored floor, if it is of the ledger and header trust of the newest root held."""
         return self._floor if self._floor is not None and self._floor.scope == self._roots.scope else None
+
+    def _refuse_older_root(self) -> None:
+        """V0: stop where the newest root held, after the walk, is older than one that was accepted here."""
+        if self._floor is not None and self._floor.root_version > self.root.version:
+            raise NotTrusted(
+                "the trust root that this device holds is older than one it has accepted",
+                reason=Reason.BAD_TRUST_ROOT,
+                expected=f"version {self._floor.root_version} or newer",
+                got=f"version {self.root.version}",
+                hint="restore the stored trust roots, or fetch them again from any source",
+            )
 
     def _prove_account(self) -> bytes:
         """V3: the pinned ledger exists in this state, with the pinned code; return its storage root."""

@@ -221,6 +221,21 @@ def test_an_old_agent_reads_what_a_newer_one_wrote_before_the_revert(device):
         assert any("code-of-tomorrow" in line.detail for line in store.log(100))
 
 
+def test_after_a_revert_the_old_slot_holds_the_root_that_the_newer_image_brought(device):
+    brought = device.repository.rotate_root(announce=False)
+    device.ledger.roots = [device.repository.factory_root]  # the newer one comes with that image only
+    installed(device, BAD)
+    device.power_on()
+    (device.path / "trust-root").write_bytes(brought)
+    assert device.start().reboot
+    device.power_on()
+    (device.path / "trust-root").write_bytes(device.repository.factory_root)
+    device.start()
+    consultation = device.check()
+    assert consultation.decision.reason is Reason.ALREADY_FAILED
+    assert consultation.learned.view.root.version == 2
+
+
 def test_a_lost_old_slot_is_no_reason_to_fall_back_to_it(device):
     installed(device, GOOD)
     device.power_on()

@@ -79,8 +79,16 @@ def test_a_factory_root_that_is_not_signed_is_refused(repository):
 def test_a_stored_root_older_than_the_floors_is_refused(repository):
     floor = LedgerFloor(1, None, 0, 2, floor_scope(repository.factory_root))
     with pytest.raises(NotTrusted) as caught:
-        ledger(repository, floor=floor)
+        ledger(repository, floor=floor).update_header(repository.proof(STABLE))
     assert caught.value.reason is Reason.BAD_TRUST_ROOT
+
+
+def test_a_stored_root_older_than_the_floors_may_be_walked_from(repository):
+    floor = LedgerFloor(1, None, 0, 2, floor_scope(repository.factory_root))
+    trusted = ledger(repository, floor=floor)
+    trusted.update_roots([repository.rotate_root()])
+    repository.seal()
+    assert trusted.update_header(repository.proof(STABLE)).number == 101
 
 
 def test_roots_that_were_accepted_before_a_bad_one_stay_accepted(repository):
