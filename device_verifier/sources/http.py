@@ -99,6 +99,14 @@ class HttpClient:
         finally:
             self._operation.bounds = None
 
+    def may_go_on(self) -> bool:
+        """Say whether this thread's operation has time left and was not broken off."""
+        try:
+            self._check_wanted(*self._bounds())
+        except TimeoutError:
+            return False
+        return True
+
     def abandon(self) -> None:
         """Break off every exchange and operation in flight; those who wait get SourceUnreachable."""
         with self._busy_lock:
@@ -115,7 +123,7 @@ class HttpClient:
     def _exchange(
         self, method: str, path: str, body: bytes | None, max_bytes: int, extra: dict[str, str]
     ) -> Answer:
-        epoch, until = getattr(self._operation, "bounds", None) or (self._epoch, float("inf"))
+        epoch, until = self._bounds()
         deadline = min(time.monotonic() + self._limits.total_s, until)
         while True:
             kept = self._kept()
@@ -132,6 +140,10 @@ class HttpClient:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 raise self._unreachable(error) from error
+
+    def _bounds(self) -> tuple[int, float]:
+        """Return the epoch and the deadline of this thread's operation; now and never outside of one."""
+        return getattr(self._operation, "bounds", None) or (self._epoch, float("inf"))
 
     def _check_wanted(self, epoch: int, deadline: float) -> None:
         if epoch != self._epoch:

@@ -110,14 +110,7 @@ class RpcLedger:
                 digest = _word(log, _ROOT_ENVELOPE_AT)
                 if version is not None and digest is not None and version > after_version:
                     found.setdefault(version, Cid(DAG_CBOR, digest))
-        signed: list[bytes] = []
-        for version in sorted(found)[:MAX_ROOT_STEPS]:
-            block = self._block(found[version])
-            if block is not None:
-                signed.append(block)
-            elif signed:
-                break  # what follows cannot be walked to without it
-        return signed
+            return self._signed_roots([found[version] for version in sorted(found)[:MAX_ROOT_STEPS]])
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:
         """Return a proof of the query's words at the newest block that is vouched for as `query.headers`
@@ -283,6 +276,21 @@ class RpcLedger:
                 break
             items.append(rlp.encode_scalar(self._number(value)) if is_scalar else self._bytes(value))
         return rlp.encode(items)
+
+    def _signed_roots(self, cids: Sequence[Cid]) -> list[bytes]:
+        """Fetch signed roots while the time for the whole question lasts: a node may name any number that
+        nobody has, and a gateway searches long for each.
+        """
+        signed: list[bytes] = []
+        for cid in cids:
+            if not self._http.may_go_on():
+                break
+            block = self._block(cid)
+            if block is not None:
+                signed.append(block)
+            elif signed:
+                break  # what follows cannot be walked to without it
+        return signed
 
     def _block(self, cid: Cid) -> bytes | None:
         for source in self._blocks:

@@ -14,7 +14,7 @@ import pytest
 from device_verifier.errors import SourceUnreachable, UsageError
 from device_verifier.fetcher import fetch_image
 from device_verifier.inquiry import learn
-from device_verifier.sources import BlockMissing, BlockSource, LedgerSource, StateQuery
+from device_verifier.sources import BlockMissing, BlockSource, LedgerSource, StateQuery, rpc
 from device_verifier.sources.directory import Directory
 from device_verifier.sources.gateway import GatewayBlocks
 from device_verifier.sources.http import HttpClient, HttpLimits
@@ -334,6 +334,46 @@ def test_a_node_without_the_version_word_is_searched_by_its_log(scene):
     with http_server(node) as url:
         scene.ledgers = [RpcLedger(url, blocks=[MemoryBlocks({Cid.of(DAG_CBOR, signed): signed})])]
         assert scene.installs(scene.release)
+
+
+class Endless:
+    """Answers of a node whose log names 256 trust roots that nobody has."""
+
+    def __call__(self, method, result):
+        if method == "eth_getStorageAt":
+            return hex(300)
+        if method != "eth_getLogs":
+            return result
+        return [
+            {
+                "topics": ["0x", hex(version)],
+                "data": "0x" + bytes(32).hex() + keccak256(bytes([version % 256])).hex(),
+            }
+            for version in range(2, 258)
+        ]
+
+
+def test_slow_retrieval_of_trust_roots_that_nobody_has_ends_with_the_time_for_the_question(
+    scene, monkeypatch
+):
+    monkeypatch.setattr(rpc, "OPERATION_S", 0.5)
+    blocks = MemoryBlocks({}, before=lambda _: threading.Event().wait(0.1))
+    node = Node(scene.repository)
+    node.mangle = Endless()
+    with http_server(node) as url:
+        source = RpcLedger(url, blocks=[blocks])
+        assert source.trust_roots(after_version=1, ledger=scene.repository.root.ledger) == []
+    assert 1 <= len(blocks.asked) <= 5
+
+
+def test_a_search_for_trust_roots_ends_when_it_is_broken_off(scene):
+    blocks = MemoryBlocks({}, before=lambda _: source.abandon())
+    node = Node(scene.repository)
+    node.mangle = Endless()
+    with http_server(node) as url:
+        source = RpcLedger(url, blocks=[blocks])
+        assert source.trust_roots(after_version=1, ledger=scene.repository.root.ledger) == []
+    assert len(blocks.asked) == 1
 
 
 def test_a_node_that_hides_a_root_by_its_version_word_is_found_out_by_the_proof(scene):
