@@ -31,19 +31,23 @@ T = TypeVar("T")
 
 
 def ask_all(
-    sources: Sequence[S], ask: Callable[[S], T], *, grace_s: float = GRACE_S
+    sources: Sequence[S],
+    ask: Callable[[S], T],
+    *,
+    grace_s: float = GRACE_S,
+    enough: Callable[[Sequence[T]], bool] = bool,
 ) -> list[tuple[S, T | DeviceError]]:
     """Return what each source answered, or why it did not, in the order of `sources`.
 
-    When one has answered, the others get `grace_s` more seconds; those still silent then are broken off.
-    Errors that are not ours (a bug) are raised.
+    When the answers so far are `enough` (one is, by default), the others get `grace_s` more seconds; those
+    still silent then are broken off. Errors that are not ours (a bug) are raised.
     """
     if not sources:
         return []
     executor = ThreadPoolExecutor(max_workers=min(len(sources), MAX_AT_ONCE), thread_name_prefix="ask")
     try:
         futures = [executor.submit(ask, source) for source in sources]
-        _wait_for_enough(futures, grace_s)
+        _wait_for_enough(futures, grace_s, enough)
         answers: list[tuple[S, T | DeviceError]] = []
         for source, future in zip(sources, futures, strict=True):
             outcome = _outcome(source, future)
@@ -56,15 +60,19 @@ def ask_all(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _wait_for_enough(futures: Sequence[Future[T]], grace_s: float) -> None:
-    """Wait until all have ended, or `grace_s` after the first that answered well."""
+def _wait_for_enough(
+    futures: Sequence[Future[T]], grace_s: float, enough: Callable[[Sequence[T]], bool]
+) -> None:
+    """Wait until all have ended, or `grace_s` after those that answered well were enough."""
     pending, until = set(futures), None
+    answers: list[T] = []
     while pending:
         left = None if until is None else max(0.0, until - monotonic())
         done, pending = wait(pending, left, FIRST_COMPLETED)
         if not done:
             return
-        if until is None and any(future.exception() is None for future in done):
+        answers += [future.result() for future in done if future.exception() is None]
+        if until is None and enough(answers):
             until = monotonic() + grace_s
 
 
@@ -73,7 +81,7 @@ def _outcome(source: Named, future: Future[T]) -> T | DeviceError:
         return SourceUnreachable(
             f"{source.name} is slower than the others",
             reason=Reason.SOURCE_UNREACHABLE,
-            expected="an answer soon after the first source's",
+            expected="an answer soon after the others'",
             got="nothing yet",
             hint="the others were used; remove it if this happens always",
         )

@@ -136,7 +136,14 @@ def learn(
     )
     best: Learned | None = None
     hints: list[tuple[bytes, ...]] = []
-    for source, proof in ask_all(sources, lambda source: source.proof(query, ledger=root.ledger)):
+
+    def any_accepted(proofs: Sequence[bytes]) -> bool:
+        # Whoever answers at once with what is refused must not break off those who tell the truth.
+        return any(_is_accepted(proof, _ledger(facts, memory)) for proof in proofs)
+
+    for source, proof in ask_all(
+        sources, lambda source: source.proof(query, ledger=root.ledger), enough=any_accepted
+    ):
         ledger = _ledger(facts, memory)
         try:
             if isinstance(proof, DeviceError):
@@ -158,8 +165,9 @@ def learn(
             if error.reason is Reason.SPLIT_VIEW:
                 raise
             continue
-        memory.keep_floor(ledger.new_floor)
+        # Revocations first: a cut in between may lose what can be proven again, never what a floor hides.
         memory.keep_revocations(_revoked(view, query))
+        memory.keep_floor(ledger.new_floor)
         # What is accepted later is never older: the floor that the one before it set sees to that.
         best = Learned(view, source.name, ())
     if best is None:
@@ -286,6 +294,15 @@ def _with_ancestors(facts: DeviceFacts, memory: Memory, source: LedgerSource) ->
 def _ledger(facts: DeviceFacts, memory: Memory) -> TrustedLedger:
     held = memory.held()
     return TrustedLedger(trust_root=held.trust_root, floor=held.floor, now_s=facts.now_s, walked=held.walked)
+
+
+def _is_accepted(proof: bytes, ledger: TrustedLedger) -> bool:
+    """Say whether V1 and V2 accept the header of a proof."""
+    try:
+        ledger.update_header(proof)
+    except DeviceError:
+        return False
+    return True
 
 
 def _revoked(view: LedgerView, query: StateQuery) -> dict[bytes, Revocation]:

@@ -1,5 +1,6 @@
 """Notes of witnesses over HTTP, joined until enough of them speak of one block (protocol.md §4)."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,15 +10,22 @@ from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
 from device_verifier.sources.http import HttpClient, HttpLimits
 from ledger_protocol.errors import ProtocolError, QuorumError
 from ledger_protocol.ledger.proof import MAX_NOTE_BYTES
-from ledger_protocol.ledger.witness_note import VerifiedNote, WitnessNote, join_notes, verify_note
+from ledger_protocol.ledger.witness_note import (
+    VerifiedNote,
+    WitnessNote,
+    join_notes,
+    signer_times,
+    verify_note,
+)
 from ledger_protocol.release.trust_root import WitnessTrust
+from ledger_protocol.release.witness_key import WitnessKey
 from ledger_protocol.report.reasons import Reason
 
 __all__ = ["JoinedNote", "WitnessNotes", "collect_note"]
 
 # Seconds that one witness may take for all that it is asked.
 WITNESS_S: Final = 30.0
-# Seconds that slower witnesses still get once one has answered; a node waits for them meanwhile.
+# Seconds that slower witnesses still get once enough have answered; a node waits for them meanwhile.
 GRACE_S: Final = 3.0
 # Older notes asked of one witness: live ones stand a few blocks apart, and a stranger's height must not make
 # many.
@@ -87,7 +95,12 @@ def collect_note(witnesses: Sequence[WitnessNotes], trust: WitnessTrust) -> Join
     """
     newest: list[tuple[WitnessNotes, bytes, int]] = []
     silent: list[DeviceError] = []
-    for witness, note in ask_all(witnesses, lambda witness: witness.newest(), grace_s=GRACE_S):
+    for witness, note in ask_all(
+        witnesses,
+        lambda witness: witness.newest(),
+        grace_s=GRACE_S,
+        enough=lambda notes: _signers(notes, trust) >= trust.threshold,
+    ):
         if isinstance(note, DeviceError):
             silent.append(note)
             continue
@@ -101,6 +114,16 @@ def collect_note(witnesses: Sequence[WitnessNotes], trust: WitnessTrust) -> Join
         return JoinedNote(joined, verify_note(joined, trust))
     except QuorumError as error:
         raise _too_few(error, silent) from error
+
+
+def _signers(notes: Sequence[bytes], trust: WitnessTrust) -> int:
+    """Count the pinned witnesses that signed any of these notes, whatever block they speak of."""
+    keys = [WitnessKey.parse(vkey) for vkey in trust.keys]
+    signers: set[bytes] = set()
+    for note in notes:
+        with contextlib.suppress(ProtocolError):
+            signers.update(signer_times(WitnessNote.decode(note), keys))
+    return len(signers)
 
 
 def _older(newest: Sequence[tuple[WitnessNotes, bytes, int]]) -> list[bytes]:

@@ -14,6 +14,7 @@ from ledger_protocol.ledger import rlp
 from ledger_protocol.ledger.proof import LedgerProof
 from ledger_protocol.release.trust_root import HeaderTrust, SignedTrustRoot
 from ledger_protocol.report.reasons import Reason
+from tests.sim.power import PowerCut
 from tests.sim.repository import BLOCK_SECONDS, CODE_HASH, Repository, altered
 from tests.sim.scene import Scene
 from tests.sim.sources import MemoryLedger, Notebook
@@ -436,3 +437,17 @@ def test_withheld_revocation_by_a_root_that_starts_the_floor_afresh_is_remembere
     assert scene.memory.floor.number == before.number, (
         "the floor itself starts from the new root's first block"
     )
+
+
+def test_a_cut_right_after_a_proof_is_accepted_forgets_no_revocation(monkeypatch):
+    scene = Scene()
+    scene.repository.revoke(scene.release.id)
+    scene.repository.seal()
+
+    def cut(_):
+        raise PowerCut
+
+    monkeypatch.setattr(scene.memory, "keep_floor", cut)
+    with pytest.raises(PowerCut):
+        scene.consult()
+    assert set(scene.memory.revocations()) == {scene.release.id}

@@ -8,7 +8,7 @@ import pytest
 
 from device_verifier.errors import NotTrusted, SourceUnreachable
 from device_verifier.records import Phase
-from device_verifier.sources import StateQuery
+from device_verifier.sources import StateQuery, witnesses
 from device_verifier.sources.http import HttpLimits
 from device_verifier.sources.relay import RelayLedger
 from device_verifier.sources.rpc import RpcLedger
@@ -214,6 +214,29 @@ def test_a_witness_that_hangs_delays_nobody_for_long():
         began = time.monotonic()
         assert scene.installs(scene.release)
         assert time.monotonic() - began < 15
+
+
+class Slow(WitnessNotes):
+    """A witness at the end of a slow line."""
+
+    def newest(self):
+        threading.Event().wait(0.3)
+        return super().newest()
+
+
+@pytest.mark.parametrize("first", ["a stranger's note", "one of the witnesses"])
+def test_who_answers_at_once_breaks_off_no_witness_that_is_needed(monkeypatch, first):
+    monkeypatch.setattr(witnesses, "GRACE_S", 0.01)
+    scene = noted()
+    stranger = Witness(
+        {100: Witnesses(5, seed=9).note(scene.repository.checkpoint(scene.repository.chain[-1]), [0])}
+    )
+    quick = stranger if first == "a stranger's note" else notes_of(scene, 3, 100)
+    with served(scene, quick, *[notes_of(scene, place, 100) for place in range(3)]):
+        source = scene.ledgers[0]
+        urls = [f"http://127.0.0.1:{one._http._url.port}" for one in source._witnesses]
+        source._witnesses = (WitnessNotes(urls[0]), *map(Slow, urls[1:]))
+        assert asked(scene).note is not None
 
 
 def test_a_question_to_witnesses_ends_when_it_is_broken_off():
