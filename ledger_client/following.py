@@ -134,7 +134,8 @@ def _raised(
     dearer = replace(sent, max_fee=max_fee, tip=tip, signed=(*sent.signed, raw))
     if outbox is not None:
         outbox.put(dearer)  # before it is out: a run that dies here must know of it
-    with contextlib.suppress(NodeRefusedError):
+    # Whose answer is lost may have been taken: from here on it is looked for, whatever the node says.
+    with contextlib.suppress(UnreachableError):
         network.send_raw(raw)
         say(
             f"still waiting: the fee is raised to {max_fee} wei a gas, transaction 0x{dearer.hashes[0].hex()}"

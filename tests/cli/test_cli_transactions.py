@@ -18,7 +18,7 @@ from ledger_client.acts import Rollout
 from ledger_client.cli.app import App
 from ledger_client.config import load_config
 from ledger_client.ledger import Ledger
-from ledger_client.network import Network
+from ledger_client.network import Call, Network
 from ledger_client.outbox import Outbox
 from ledger_client.releases import load_release, plan_publication
 from ledger_client.signers import dev_account
@@ -218,6 +218,34 @@ def test_a_stuck_transaction_offers_more_within_the_limit(tmp_path: Path, node: 
     assert last["nonce"] == first["nonce"]
     (limit,) = [line for line in said if line.startswith("cost ")]
     assert "never over" in limit
+
+
+def test_a_raise_whose_answer_was_lost_is_not_followed_by_a_second_transaction(
+    tmp_path: Path, node: Node
+) -> None:
+    """The dearer version is mined while the node hangs up: the nonce is taken, and by nobody else."""
+    handed: list[str] = []
+
+    def hangs_up_on_the_raise(transaction: str) -> str:
+        handed.append(transaction)
+        if len(handed) == 2:
+            node("evm_mine")
+            raise ConnectionResetError
+        return transaction
+
+    with lying_node(node.url) as deaf:
+        deaf.lies["eth_sendRawTransaction"] = hangs_up_on_the_raise
+        network = Network(
+            [deaf.url], chain_id=None, timeout_s=20, receipt_timeout_s=10, raise_fee_after_s=0.2
+        )
+        node.hold(True)
+        before = node.sent()
+        call = Call(ACCOUNT.address, b"", "a transfer of nothing")
+        receipt = send(network, prepare(network, call, ACCOUNT), ACCOUNT, outbox=Outbox(tmp_path))
+        network.close()
+    assert "0x" + receipt.transaction.hex() == handed[1]
+    assert node.sent() == before + 1
+    assert list(tmp_path.glob("*.sent.json")) == []
 
 
 def test_a_transaction_that_the_node_forgot_is_handed_to_it_again(tmp_path: Path, node: Node) -> None:

@@ -18,7 +18,9 @@ TIMEOUT_S = 30.0
 
 @dataclass
 class LyingNode:
-    """`lies` maps a method to what becomes of its true result."""
+    """`lies` maps a method to what becomes of its true result; where that raises ConnectionError, the node
+    hangs up and answers nothing.
+    """
 
     url: str
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -45,7 +47,11 @@ def lying_node(upstream: str) -> Iterator[LyingNode]:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 answer = json.load(response)
             if method in node.lies and "result" in answer:
-                answer["result"] = node.lies[method](answer["result"])
+                try:
+                    answer["result"] = node.lies[method](answer["result"])
+                except ConnectionError:
+                    self.close_connection = True
+                    return
             raw = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
