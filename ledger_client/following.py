@@ -31,6 +31,9 @@ _FIRST_POLL_S = 0.02
 _LAST_POLL_S = 1.0
 # How often the nodes are asked whether they still hold it (seconds): a restarted node has an empty pool.
 _CARE_S = 5.0
+# So many looks in a row must find a transaction lost before it is believed: behind one name stand many nodes,
+# and one that counts a mined transaction may be asked before one that has not seen it.
+_LOST_LOOKS = 3
 # Nodes replace a waiting transaction for 10 % more (geth, anvil, Besu) or 12.5 % (Nethermind's old rule).
 _RAISE_PERCENT = 15
 
@@ -55,6 +58,7 @@ def follow(
     say = told or (lambda _: None)
     begun_s = cared_s = raised_s = now_s()
     pause_s = _FIRST_POLL_S
+    lost = 0
     while True:
         trouble = ""
         try:
@@ -67,11 +71,10 @@ def follow(
                 cared_s = now_s()
                 used = network.used_nonces(sent.account)
                 known = any(network.knows(transaction) for transaction in sent.hashes)
-                if used > sent.nonce and not known:
-                    if mined(network, sent, call) is None:
-                        raise _taken(sent, outbox)
-                    continue
-                if not known:
+                lost = lost + 1 if used > sent.nonce and not known else 0
+                if lost >= _LOST_LOOKS and mined(network, sent, call) is None:
+                    raise _taken(sent, outbox)
+                if not known and not lost:
                     say("the nodes forgot it: handing it to them again")
                     with contextlib.suppress(NodeRefusedError):
                         network.send_raw(sent.signed[-1])

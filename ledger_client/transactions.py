@@ -135,16 +135,11 @@ def send(
         with contextlib.ExitStack() as stack:
             if outbox is not None:
                 stack.enter_context(outbox.locked(prepared.chain_id, account.address))
-            sent = _sign(network, prepared, account)
-            if outbox is not None:
-                outbox.put(sent)
-            try:
-                if not _launched(network, sent, last=attempt == _NONCE_TRIES - 1):
-                    continue
-            except NodeRefusedError:
-                if outbox is not None:
-                    outbox.drop(sent)  # nobody took it: there is nothing to wait for
-                raise
+            sent = _sent_by_another(prepared, account, outbox, told)
+            if sent is None:
+                sent = _launch(network, prepared, account, outbox, last=attempt == _NONCE_TRIES - 1)
+            if sent is None:
+                continue
         try:
             return follow(network, sent, call=prepared.call, account=account, outbox=outbox, told=told)
         except NonceTakenError:
@@ -152,6 +147,39 @@ def send(
             if attempt == _NONCE_TRIES - 1:
                 raise
     raise AssertionError("the loop returns or raises")
+
+
+def _sent_by_another(
+    prepared: Prepared, account: Account, outbox: Outbox | None, told: Callable[[str], None] | None
+) -> Sent | None:
+    """What a second run of the same command sent while this one was prepared: whoever waits for that pays
+    once.
+    """
+    sent = None
+    if outbox is not None:
+        sent = outbox.find(prepared.chain_id, account.address, prepared.call.key)
+    if sent is not None and told is not None:
+        told(f"another run sent transaction 0x{sent.hashes[0].hex()}: waiting for it")
+    return sent
+
+
+def _launch(
+    network: Network, prepared: Prepared, account: Account, outbox: Outbox | None, *, last: bool
+) -> Sent | None:
+    """Sign, remember and hand to a node, in this order; None where the nonce is somebody else's by now."""
+    sent = _sign(network, prepared, account)
+    if outbox is not None:
+        outbox.put(sent)
+    try:
+        if _taken(network, sent, last=last):
+            return sent
+    except NodeRefusedError:
+        if outbox is not None:
+            outbox.drop(sent)  # nobody took it: there is nothing to wait for
+        raise
+    if outbox is not None:
+        outbox.drop(sent)
+    return None
 
 
 def _sign(network: Network, prepared: Prepared, account: Account) -> Sent:
@@ -180,7 +208,7 @@ def _sign(network: Network, prepared: Prepared, account: Account) -> Sent:
     )
 
 
-def _launched(network: Network, sent: Sent, *, last: bool) -> bool:
+def _taken(network: Network, sent: Sent, *, last: bool) -> bool:
     """Whether a node took it; False where its nonce is somebody else's by now."""
     (transaction,) = sent.hashes
     try:

@@ -75,8 +75,8 @@ def _go_on(app: App, call: Call, sent: Sent) -> Receipt | None:
             return None
         app.say(f"found    transaction 0x{receipt.transaction.hex()}, which an earlier run sent")
         return _done(app, call.what, receipt)
-    if not known and (app.network.used_nonces(sent.account) > sent.nonce or _refused(app, call)):
-        app.outbox.drop(sent)  # void, or nothing that should be handed to a node again
+    if not known and app.network.used_nonces(sent.account) <= sent.nonce and _refused(app, call):
+        app.outbox.drop(sent)  # nothing that should be handed to a node again
         return None
     try:
         with _leaving(app, call):

@@ -248,6 +248,61 @@ def test_a_raise_whose_answer_was_lost_is_not_followed_by_a_second_transaction(
     assert list(tmp_path.glob("*.sent.json")) == []
 
 
+def test_a_node_that_is_behind_for_a_while_is_not_believed_that_a_transaction_is_lost(
+    tmp_path: Path, node: Node
+) -> None:
+    """One name, many nodes behind it: one counts the mined transaction, the others have not seen it yet."""
+    looks = 0
+
+    def counted(nonce: str) -> str:
+        nonlocal looks
+        looks += 1
+        return nonce
+
+    with lying_node(node.url) as pool:
+        pool.lies["eth_getTransactionCount"] = counted
+        for method in ("eth_getTransactionReceipt", "eth_getTransactionByHash"):
+            pool.lies[method] = lambda true: true if looks >= 3 else None  # one for the nonce, two to look
+        network = Network(
+            [pool.url], chain_id=None, timeout_s=20, receipt_timeout_s=10, raise_fee_after_s=0.2
+        )
+        before = node.sent()
+        call = Call(ACCOUNT.address, b"", "a transfer of nothing")
+        send(network, prepare(network, call, ACCOUNT), ACCOUNT, outbox=Outbox(tmp_path))
+        network.close()
+    assert looks >= 3
+    assert node.sent() == before + 1
+
+
+def test_two_runs_of_one_command_share_one_transaction(tmp_path: Path, node: Node) -> None:
+    """Both looked for an earlier run and found none; then the person of the second said yes later."""
+    network = Network([node.url], chain_id=None, timeout_s=20, receipt_timeout_s=30)
+    node.hold(True)
+    before = node.sent()
+    call = Call(ACCOUNT.address, b"", "a transfer of nothing")
+    prepared = prepare(network, call, ACCOUNT)
+    receipts: list[bytes] = []
+    said: list[str] = []
+
+    def run() -> None:
+        receipt = send(network, prepared, ACCOUNT, outbox=Outbox(tmp_path), told=said.append)
+        receipts.append(receipt.transaction)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads[0].start()
+    wait_until(lambda: node.sent() > before, "the first is out")
+    threads[1].start()
+    wait_until(lambda: said or node.sent() > before + 1, "the second has decided")
+    node("evm_mine")
+    node.hold(False)
+    for thread in threads:
+        thread.join()
+    network.close()
+    assert len(receipts) == 2
+    assert len(set(receipts)) == 1
+    assert node.sent() == before + 1
+
+
 def test_a_transaction_that_the_node_forgot_is_handed_to_it_again(tmp_path: Path, node: Node) -> None:
     maker = node.deployed(tmp_path, raise_fee_after_s=0.3)
     node.hold(True)
