@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,26 @@ def plan_moves(
         for at in range(0, len(devices), MAX_PLACED_DEVICES)
     ]
     return acts, there
+
+
+def count_devices(ledger: Ledger, journal: Journal, channel: bytes, *, from_block: int, enough: int) -> int:
+    """How many devices follow a channel and are not retired, as a node's logs say.
+
+    A large fleet is not read whole: once `enough` were enrolled for the channel, `enough` is the answer,
+    whatever became of them since.
+    """
+    newest = ledger.network.block_number()
+    follows = functools.cache(lambda group: ledger.channel_of(group) == channel)
+    placed: dict[bytes, tuple[int, bool]] = {}
+    count = 0
+    for one in journal.enrolled(from_block=from_block, to_block=newest):
+        placed[one.device] = one.group, False
+        count += follows(one.group)
+        if count >= enough:
+            return enough
+    for log in journal.contract.logs("Placed", from_block=from_block, to_block=newest):
+        placed[log.values["device"]] = int(log.values["group"]), bool(log.values["retired"])
+    return min(sum(follows(group) and not retired for group, retired in placed.values()), enough)
 
 
 def list_devices(journal: Journal, *, from_block: int, to_block: int) -> list[Device]:

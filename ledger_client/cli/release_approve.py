@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledger_client.acts import Rollout
 from ledger_client.cli.acts import approve_file, rollout_of, rollout_options, signing_options
+from ledger_client.cli.advice import warn
 from ledger_client.cli.app import PATH, App, command
 from ledger_client.errors import NotTrustedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ledger_client.acts import Act, Rollout
+    from ledger_client.acts import Act
 
 
 @click.command("approve")
@@ -43,10 +45,12 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
     from ledger_client.acting import check_act
     from ledger_client.approvals import read_act
 
+    share_said = options["initial_bps"] is not None
     rollout = rollout_of(options)
     channel, valid_hours = options.pop("channel"), options.pop("valid_hours")
     if source.is_dir():
-        act = _planned(app, source, channel, rollout, valid_hours)
+        act = _planned(app, source, channel, rollout or Rollout(), valid_hours)
+        warn(app, rollout or Rollout(), channel=channel, share_said=share_said)
     elif rollout is not None or channel is not None:
         raise UsageError("an approval file says channel and rollout already")
     else:
@@ -56,8 +60,7 @@ def approve(app: App, source: Path, folder: Path | None, **options: Any) -> None
     approve_file(app, act, schema="release-approve", seen=source.is_dir(), **options)
 
 
-def _planned(app: App, folder: Path, channel: str | None, rollout: Rollout | None, valid_hours: int) -> Act:
-    from ledger_client.acts import Rollout as Given
+def _planned(app: App, folder: Path, channel: str | None, rollout: Rollout, valid_hours: int) -> Act:
     from ledger_client.releases import load_release, plan_publication
 
     if channel is None:
@@ -67,7 +70,7 @@ def _planned(app: App, folder: Path, channel: str | None, rollout: Rollout | Non
         load_release(folder),
         root=app.root.root,
         channel=channel,
-        rollout=rollout or Given(),
+        rollout=rollout,
         deadline=app.deadline(valid_hours),
     )
 

@@ -16,6 +16,7 @@ from ledger_client.cli.acts import (
     rollout_options,
     settle,
 )
+from ledger_client.cli.advice import warn
 from ledger_client.cli.app import PATH, App, command, short
 from ledger_client.cli.progress import Progress
 from ledger_client.cli.words import read_release_id, release_lines, release_of, utc
@@ -46,15 +47,19 @@ def publish(app: App, folder: Path, channel: str, **options: Any) -> None:
     from ledger_client.releases import load_release, plan_publication, publication_act
 
     found = load_release(folder)
+    share_said = options["initial_bps"] is not None
     given = rollout_of(options)
     if given is not None and options["approvals"]:
         raise UsageError("the approvals say the rollout already")
 
     def plan(deadline: int, approved: Rollout | None) -> Act:
         rollout = approved or given or Rollout()
-        return plan_publication(
+        act = plan_publication(
             app.ledger, found, root=app.root.root, channel=channel, rollout=rollout, deadline=deadline
         )
+        if approved is None:
+            warn(app, rollout, channel=channel, share_said=share_said)
+        return act
 
     def push() -> None:
         # Before the transaction: devices that learn of the head a second later must find its blocks.
