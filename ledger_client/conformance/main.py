@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=PATIENCE_S,
         metavar="S",
-        help="seconds that the client is told to give one exchange (1)",
+        help="seconds that the client is told to give one exchange (2)",
     )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     run.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")

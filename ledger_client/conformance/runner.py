@@ -19,7 +19,7 @@ from ledger_client.conformance.world import keys
 from ledger_client.conformance.world.manufacturer import DEVICE_KEY
 
 # What a client gets for one exchange with one source, so that the suite need not wait for its own limits.
-PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 2.0
 # Seconds after which a client that has not answered is held to be hung.
 TIMEOUT_S: Final = 60.0
 DEVICE_SCHEMA: Final = "fwledger/conformance-device/1"

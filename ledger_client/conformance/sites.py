@@ -14,7 +14,7 @@ PUBLISHED: Final = keccak256(b"Published(bytes32,bytes32,uint256,bytes32,uint256
 TRUST_ROOT_SET: Final = keccak256(b"TrustRootSet(uint256,bytes32,bytes32,uint256)")
 # An endless answer ends here, so that a client without limits fails and does not fill the machine.
 ENDLESS_BYTES: Final = 64 * 2**20
-CHUNK_BYTES: Final = 64 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 
 
 class Hangup(Exception):  # noqa: N818 - it is no error of ours: the server hangs up on purpose

@@ -20,7 +20,7 @@ from ledger_protocol.ledger.header import parse_header
 PATHS = st.binary(min_size=32, max_size=32)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(PATHS, st.binary(min_size=1, max_size=40), min_size=1, max_size=20), PATHS)
 def test_a_trie_has_the_root_and_the_proofs_of_an_independent_one(entries, absent):
     # Paths that differ late make extensions and nodes that stand inside their parents.
@@ -46,7 +46,7 @@ def test_an_account_leads_from_the_state_root_to_its_words():
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 20))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_a_seal_names_its_signer_and_has_low_s(digest, number):
     key = keys.secp256k1_key(f"signer {number}")
     seal = keys.recoverable(key, digest)

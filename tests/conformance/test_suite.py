@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.conformance.defects import DEFECTS
 
 from ledger_client.conformance.case import Device, Transport
 from ledger_client.conformance.catalogue import CASES
@@ -169,6 +170,16 @@ def test_cases_can_be_left_out_by_what_serves_them(capsys):
 def test_what_cannot_be_done_is_a_usage_error(capsys, arguments):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_every_broken_client_stands_in_the_table_once_and_its_cases_exist():
+    names = [defect.client for defect in DEFECTS]
+    clients = {path.stem for path in (ROOT / "tests/conformance/broken").glob("*.py")} - {"serving"}
+    assert len(names) == len(set(names)) >= 10
+    assert set(names) == clients
+    for defect in DEFECTS:
+        assert defect.cases, defect.client
+        assert defect.cases <= set(CASES), defect.client
 
 
 def test_list_and_explain_name_the_cases(capsys):

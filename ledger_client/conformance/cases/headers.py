@@ -31,7 +31,7 @@ def _quorum(validators: int, signers: int, expected: Expected, why: str) -> None
     @case(name, FORGED, SECTION, expected, why, world={"validators": validators})
     def _(s: Scenario) -> None:
         listed = [address(key) for key in s.world.validators]
-        s.seal(Sealing(by=s.world.validators[-signers:], listed=listed))
+        s.seal(Sealing(by=s.world.validators[:signers], listed=listed))
         s.check(s.stick())
 
 

@@ -7,6 +7,7 @@ from ledger_client.conformance.cases.proofs import ARBITRARY, NOT_PROVEN, SECTIO
 from ledger_client.conformance.scenario import Scenario, case
 from ledger_client.conformance.world import cbor, documents
 from ledger_protocol.content import dag_cbor
+from ledger_protocol.content.dag_cbor import Encodable
 
 with_nodes(
     "of-513-nodes",
@@ -117,9 +118,15 @@ _document(
 _document(
     "with-65-hints",
     "hints are bounded: 64 at most",
-    lambda fields: dag_cbor.encode({**fields, "envelopes": [bytes(36)] * 65}),
+    lambda fields: dag_cbor.encode({**fields, "envelopes": [*_hints(fields), *[bytes(36)] * 63]}),
     attack="endless data",
 )
+
+
+def _hints(fields: documents.Document) -> list[Encodable]:
+    hints = fields["envelopes"]
+    assert isinstance(hints, list)
+    return hints
 
 
 def _items(fields: documents.Document) -> list[tuple[bytes, bytes]]:

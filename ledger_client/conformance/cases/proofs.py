@@ -36,15 +36,21 @@ def with_nodes(
         s.check(s.stick(nodes=make(s)))
 
 
-def _without(name: str, key: Callable[[Scenario], bytes], why: str, attack: str = WITHHELD) -> None:
-    """Register a case whose proof lacks what shows one word, all other words being shown."""
+def _without(
+    name: str,
+    key: Callable[[Scenario], bytes],
+    why: str,
+    *,
+    attack: str = "dropped requests",
+    before: Callable[[Scenario], None] = lambda _s: None,
+) -> None:
+    """Register a case whose proof shows every word but this one, after the ledger was changed by `before`."""
 
     def make(s: Scenario) -> list[bytes]:
-        left_out = key(s)
-        others = s.world.nodes(without=[left_out])
-        # What only this word's path holds: the path must end somewhere, so that something is missing.
-        path = s.block.state.storage_proof(LEDGER, left_out)
-        return [node for node in others if node != path[-1]]
+        before(s)
+        s.seal()
+        path = s.block.state.storage_proof(LEDGER, key(s))
+        return [node for node in s.world.nodes() if node != path[-1]]
 
     with_nodes(name, NOT_PROVEN, why, make, attack=attack)
 
@@ -87,25 +93,47 @@ def _head_revoked(s: Scenario) -> bytes:
     return keys_of.revoked_key(s.head.id)
 
 
+def _revoked(release: Callable[[Scenario], bytes]) -> Callable[[Scenario], None]:
+    return lambda s: s.world.revoke(release(s))
+
+
 _without(
-    "without-heads-revocation", _head_revoked, "silence is no proof of absence: a revoked release would pass"
+    "without-heads-revocation",
+    _head_revoked,
+    "silence is no proof of absence: this head is revoked, and the node that says so is left out",
+    attack=WITHHELD,
+    before=_revoked(lambda s: s.head.id),
 )
 _without(
     "without-installeds-revocation",
     lambda s: keys_of.revoked_key(s.installed.id),
     "a device whose own release is revoked must not be left in the dark",
+    attack=WITHHELD,
+    before=_revoked(lambda s: s.installed.id),
+)
+
+
+def _beside(s: Scenario) -> None:
+    """Let the path of the head's revocation end at a leaf that no other path needs."""
+    s.world.raw[_sibling(keccak256(_head_revoked(s)), 20)] = word_leaf(7)
+
+
+_without(
+    "without-proof-of-absence",
+    _head_revoked,
+    "that a release is not revoked has to be proven: the node where its word would be is left out",
+    attack=WITHHELD,
+    before=_beside,
 )
 _without(
     "without-channels-word",
     lambda _s: keys_of.word_key(STABLE),
     "a halt stands in the channel's word",
-    attack="dropped requests",
 )
 _without(
     "without-head",
     lambda _s: keys_of.head_key(STABLE),
     "the newest release is proven, not told",
-    attack="dropped requests",
 )
 _without(
     "without-trust-root",

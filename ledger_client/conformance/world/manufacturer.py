@@ -320,15 +320,13 @@ class World:
             fields["header"] = None
         return dag_cbor.encode(documents.proof_map(**{**fields, **changes}))
 
-    def nodes(self, block: Block | None = None, *, without: Iterable[bytes] = ()) -> list[bytes]:
-        """Give the nodes of every word that a device asks for, but for those of the keys in `without`."""
+    def nodes(self, block: Block | None = None) -> list[bytes]:
+        """Give the nodes of every word that a device asks for."""
         state = (self.chain[-1] if block is None else block).state
         found = state.account_proof(LEDGER) + state.account_proof(JOURNAL)
         found += state.storage_proof(JOURNAL, keys_of.device_key(DEVICE))
-        left_out = set(without)
         for key in self.asked():
-            if key not in left_out:
-                found += state.storage_proof(LEDGER, key)
+            found += state.storage_proof(LEDGER, key)
         return list(dict.fromkeys(found))
 
     def asked(self) -> list[bytes]:
