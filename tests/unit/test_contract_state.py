@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,3 +207,54 @@ def test_no_two_words_share_a_slot():
     slots = {name: value for name, value in vars(layout).items() if name.startswith("LEDGER_")}
     assert len(set(slots.values())) == len(slots)
     assert layout.JOURNAL_DEVICE != layout.JOURNAL_TALLY
+
+
+# --- refusals name the word, keys lie where the layout says
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "what"),
+    [
+        (ChannelWord, 1 << 240, "channel word: bits outside the layout"),
+        (ChannelWord, 1 << 82, "channel word: unknown flags"),
+        (Revocation, 1 << 57, "revocation: bits outside the layout"),
+        (Revocation, 1 << 40, "revocation: time"),
+        (DeviceWord, 1 << 256, "device word: bits outside the layout"),
+        (DeviceWord, 1 << 35, "device word: unknown flags"),
+        (Tally, 1 << 256, "tally: bits outside the layout"),
+    ],
+)
+def test_a_word_that_is_none_is_named(kind, word, what):
+    with pytest.raises(MalformedError) as refused:
+        kind.decode(word)
+    assert refused.value.what == what
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (replace(ChannelWord.decode(1), sequence=2**32), "channel word: sequence"),
+        (Revocation(time=2**40, reason=0, mandatory=False), "revocation: time"),
+        (replace(DeviceWord.decode(1), group=-1), "device word: group"),
+        (replace(Tally.decode(1), confirmed=2**32), "tally: confirmed"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(value, what):
+    with pytest.raises(MalformedError) as refused:
+        value.encode()
+    assert refused.value.what == what
+
+
+def test_a_key_of_a_group_or_a_time_is_bounded_and_named():
+    assert state.channel_of_key(0) == state.map_slot(layout.LEDGER_CHANNEL_OF, bytes(32))
+    assert state.tally_key(bytes(32), 2**32 - 1)
+    with pytest.raises(MalformedError) as group:
+        state.channel_of_key(2**24)
+    with pytest.raises(MalformedError) as time:
+        state.tally_key(bytes(32), -1)
+    assert (group.value.what, time.value.what) == ("storage key: group", "storage key: published_at")
+
+
+def test_revocations_lie_in_their_own_map():
+    key = b"r" * 32
+    assert state.revoked_key(key) == keccak256(layout.LEDGER_REVOKED.to_bytes(32, "big") + key)

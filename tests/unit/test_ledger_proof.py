@@ -10,9 +10,12 @@ from trie import HexaryTrie
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.errors import LimitError, MalformedError, ProofError, ProtocolError
 from ledger_protocol.keccak import keccak256
-from ledger_protocol.ledger.merkle_patricia import MAX_NODES, NodeSet
+from ledger_protocol.ledger import trie_builder
+from ledger_protocol.ledger.header import MAX_HEADER_BYTES
+from ledger_protocol.ledger.merkle_patricia import MAX_NODES, MAX_STATE_NODE_BYTES, NodeSet
 from ledger_protocol.ledger.proof import (
     EMPTY_CODE_HASH,
+    MAX_NOTE_BYTES,
     LedgerProof,
     account_storage_root,
     proof_from_rpc,
@@ -302,3 +305,91 @@ def test_a_proof_that_nobody_would_read_is_not_written():
 def test_an_answer_of_another_shape_is_refused(answer):
     with pytest.raises(MalformedError):
         proof_from_rpc(HEADER, answer)
+
+
+# --- what a proven leaf holds, field by field
+
+
+def under(path: bytes, leaf: bytes) -> tuple[bytes, NodeSet]:
+    """A trie of one leaf, and its nodes."""
+    root, nodes = trie_builder.build({keccak256(path): leaf}, key=keccak256(path))
+    return root, NodeSet(nodes)
+
+
+def account_leaf(**changes) -> bytes:
+    fields = {"nonce": b"\1", "balance": b"\2", "root": bytes(32), "code": CODE} | changes
+    return reference.encode(list(fields.values()))
+
+
+def test_an_account_is_read_field_by_field():
+    leaf = account_leaf(nonce=b"\xff" * 8, balance=b"\xfe" * 32, root=b"r" * 32)
+    found = prove_account(*under(LEDGER, leaf), LEDGER)
+    assert (found.nonce, found.balance) == (2**64 - 1, int.from_bytes(b"\xfe" * 32, "big"))
+    assert (found.storage_root, found.code_hash) == (b"r" * 32, CODE)
+    root, nodes = trie_builder.build({keccak256(LEDGER): leaf}, key=keccak256(LEDGER))
+    given = LedgerProof(header=HEADER, nodes=nodes)
+    assert account_storage_root(root, given, account=LEDGER) == b"r" * 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"nonce": b"\1" * 9}, "is not an account: nonce: number too long: expected at most 8 bytes"),
+        ({"balance": b"\1" * 33}, "is not an account: balance: number too long: expected at most 32 bytes"),
+        ({"root": bytes(31)}, "is not an account: storage root: "),
+        ({"code": bytes(33)}, "is not an account: code hash: "),
+        ({"more": b""}, "is not an account: items: expected 4, got 5"),
+        ({"more": b"", "and": b""}, "is not an account: rlp: too many items"),
+        ({"nonce": []}, "is not an account: nonce: wrong kind of item"),
+        ({"nonce": [[]]}, "is not an account: rlp: lists nested too deep"),
+    ],
+)
+def test_a_leaf_that_is_no_account_is_refused_by_its_field(changes, why):
+    with pytest.raises(ProofError) as refused:
+        prove_account(*under(LEDGER, account_leaf(**changes)), LEDGER)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "why"),
+    [
+        (reference.encode(b"\1" * 33), "is not a word: word: number too long"),
+        (reference.encode([]), "is not a word: rlp: lists nested too deep"),
+        (reference.encode([b"\1"]), "is not a word: rlp: lists nested too deep"),
+        (reference.encode(b""), "expected no entry for zero"),
+    ],
+)
+def test_a_leaf_that_is_no_word_is_refused(leaf, why):
+    with pytest.raises(ProofError) as refused:
+        prove_word(*under(key(1), leaf), key(1))
+    assert why in str(refused.value)
+
+
+def test_header_and_note_are_one_byte_at_least_and_bounded_to_the_byte():
+    for field, most in (("header", MAX_HEADER_BYTES), ("note", MAX_NOTE_BYTES)):
+        for size in (1, most):
+            found = LedgerProof.decode(
+                LedgerProof(**{"header": b"h", "note": b"n"} | {field: bytes(size)}).encode()
+            )
+            assert len(getattr(found, field)) == size
+        for size in (0, most + 1):
+            with pytest.raises(MalformedError):
+                LedgerProof(**{"header": b"h", "note": b"n"} | {field: bytes(size)}).encode()
+
+
+def test_a_node_of_exactly_the_limit_is_read():
+    assert LedgerProof(header=b"h", nodes=(bytes(MAX_STATE_NODE_BYTES),)).encode()
+    with pytest.raises(LimitError):
+        LedgerProof(header=b"h", nodes=(bytes(MAX_STATE_NODE_BYTES + 1),)).encode()
+
+
+def test_what_a_node_answers_becomes_a_proof_with_its_note_and_hints(world):
+    answer = world.get_proof(LEDGER, [key(1)])
+    made = proof_from_rpc(HEADER, answer, note=b"a note", envelopes=[bytes(36)])
+    assert (made.header, made.note, made.envelopes) == (HEADER, b"a note", (bytes(36),))
+
+
+def test_a_hint_that_is_no_cid_is_named():
+    with pytest.raises(MalformedError) as refused:
+        LedgerProof(header=b"h", envelopes=(bytes(35),)).encode()
+    assert refused.value.what == "fwledger/ledger-proof/1.envelopes"

@@ -236,3 +236,37 @@ def test_a_child_that_the_path_does_not_take_is_looked_at_too(child, why):
     top = rlp.encode([child, [b"\x35", b"v"], *[b""] * 15])
     with pytest.raises(ProofError, match=why):
         get(keccak256(top), b"\x15", NodeSet([top]))
+
+
+def test_sizes_are_bounded_to_the_byte():
+    node = rlp.encode([b"\x35", b"v" * 40])
+    NodeSet([node], max_node_bytes=len(node))
+    with pytest.raises(LimitError):
+        NodeSet([node], max_node_bytes=len(node) - 1)
+
+
+@pytest.mark.parametrize(("value_bytes", "good"), [(28, True), (29, False)])
+def test_a_node_stands_in_its_parent_up_to_31_bytes(value_bytes, good):
+    inner = [b"\x35", b"v" * value_bytes]
+    assert len(rlp.encode(inner)) == (31 if good else 32)
+    top = rlp.encode([inner, *[b""] * 16])
+    if good:
+        assert get(keccak256(top), b"\x05", NodeSet([top])) == b"v" * 28
+    else:
+        with pytest.raises(ProofError, match="inlined"):
+            get(keccak256(top), b"\x05", NodeSet([top]))
+
+
+def test_a_node_of_too_many_items_or_levels_is_refused_by_its_bounds():
+    wide = rlp.encode([b""] * 512)
+    with pytest.raises(ProofError, match="too many items"):
+        get(keccak256(wide), b"\x05", NodeSet([wide]))
+    deep = b""
+    for _ in range(17):
+        deep = [deep]
+    encoded = rlp.encode(deep)
+    with pytest.raises(ProofError, match="too deep"):
+        get(keccak256(encoded), b"\x05", NodeSet([encoded]))
+    just = rlp.encode(deep[0])
+    with pytest.raises(ProofError, match="not a trie node"):
+        get(keccak256(just), b"\x05", NodeSet([just]))

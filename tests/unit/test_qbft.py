@@ -394,3 +394,40 @@ def test_eight_hundred_mutations_of_a_recorded_header_are_never_another_header()
             continue
         # Only seals themselves may differ (their v, which nothing covers): what was sealed is the same.
         assert qbft.seal_digest(header) == sealed
+
+
+# --- bounds, to the one
+
+
+def test_one_validator_may_be_enough_where_the_root_says_so():
+    alone = Validators(1)
+    assert qbft.verify_seals(alone.seal(), alone.trust(min_validators=1)).number == 100
+    with pytest.raises(QuorumError):
+        qbft.verify_seals(alone.seal(signers=()), alone.trust(min_validators=0))
+
+
+def test_sixty_four_validators_may_be_pinned_and_not_one_more():
+    many = Validators(65)
+    trust = many.trust()
+    with pytest.raises(LimitError):
+        qbft.verify_seals(many.seal(signers=()), trust)
+    fewer = QbftTrust(validators=trust.validators[:64], min_validators=4)
+    with pytest.raises(QuorumError, match="at least 43 of 64"):
+        qbft.verify_seals(many.seal(signers=()), fewer)
+
+
+def test_a_seal_with_a_strange_v_hides_none_behind_it():
+    digest = digest_of(header_fields())
+    seals = [FOUR.seal_of(place, digest) for place in range(4)]
+    raw = FOUR.with_seals(header_fields(), [seals[0][:64] + b"\2", *seals[1:]])
+    assert qbft.verify_seals(raw, FOUR.trust()).number == 100
+
+
+def test_a_hundred_and_twenty_eight_seals_and_validators_are_read_and_not_one_more():
+    seal, address = bytes(65), bytes(20)
+    extra = qbft.parse_extra(qbft.encode_extra(bytes(32), [address] * 128, 0, [seal] * 128))
+    assert (len(extra.validators), len(extra.seals)) == (128, 128)
+    with pytest.raises(LimitError, match="validators"):
+        qbft.parse_extra(qbft.encode_extra(bytes(32), [address] * 129, 0, []))
+    with pytest.raises(LimitError, match="seals"):
+        qbft.parse_extra(qbft.encode_extra(bytes(32), [], 0, [seal] * 129))

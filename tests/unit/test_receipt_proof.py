@@ -205,3 +205,57 @@ def test_two_thousand_mutated_proofs_show_no_false_receipt():
         except ProtocolError:
             continue
         assert found == shown
+
+
+# --- a receipt, field by field
+
+
+def _encoded(**changes) -> bytes:
+    fields = {"status": b"\1", "gas": b"\5", "bloom": bytes(256), "logs": []} | changes
+    return reference.encode(list(fields.values()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"gas": b"\1" * 9}, "receipt: gas used: number too long"),
+        ({"bloom": bytes(255)}, "receipt: bloom"),
+        ({"logs": [[bytes(19), [], b""]]}, "receipt: address of a log"),
+        ({"logs": [[bytes(20), [bytes(31)], b""]]}, "receipt: topic"),
+        ({"logs": [[bytes(20), [bytes(32)] * 5, b""]]}, "receipt: topics"),
+        ({"logs": [[bytes(20), [[[]]], b""]]}, "rlp: lists nested too deep"),
+    ],
+)
+def test_a_receipt_is_refused_by_its_field(changes, what):
+    with pytest.raises(MalformedError) as refused:
+        decode_receipt(_encoded(**changes))
+    assert refused.value.what == what
+
+
+def test_a_receipt_of_exactly_the_limits_is_read():
+    log = [bytes(20), [bytes(32)] * 4, b""]
+    assert len(decode_receipt(_encoded(logs=[log])).logs[0].topics) == 4
+    many = [[bytes(20), [], b""]] * 4_096
+    assert len(decode_receipt(_encoded(logs=many)).logs) == 4_096
+    with pytest.raises(LimitError):
+        decode_receipt(_encoded(logs=[*many, many[0]]))
+
+
+def test_an_empty_list_is_a_receipt_without_fields():
+    with pytest.raises(MalformedError) as refused:
+        decode_receipt(b"\xc0")
+    assert refused.value.what == "receipt: items"
+
+
+def test_more_nodes_than_a_path_has_are_refused():
+    encoded = [receipt(0).encode()]
+    given = proof(encoded, 0)
+    header = parse_header(given.header)
+    many = tuple(bytes([n + 1]) for n in range(16))
+    with pytest.raises(LimitError):
+        verify_receipt(replace(given, nodes=(*given.nodes, *many)), header=header)
+    assert verify_receipt(replace(given, nodes=(*given.nodes, *many[1:])), header=header) == receipt(0)
+
+
+def test_the_root_of_no_receipts_is_the_empty_one():
+    assert receipts_root([]) == HexaryTrie({}).root_hash

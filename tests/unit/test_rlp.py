@@ -107,3 +107,32 @@ def test_ten_thousand_mutations_are_accepted_only_as_the_reference_accepts_them(
         assert ours == theirs
         accepted += ours is not None
     assert accepted > 1_000
+
+
+def test_the_byte_80_has_a_prefix_and_7f_has_none():
+    assert rlp.encode(b"\x80") == b"\x81\x80"
+    assert rlp.encode(b"\x7f") == b"\x7f"
+    assert rlp.decode(b"\x81\x80") == b"\x80"
+
+
+def test_a_length_of_four_bytes_is_read_and_one_of_five_is_not():
+    with pytest.raises(MalformedError, match="ends early") as ended:
+        rlp.decode(b"\xbb\1\0\0\0")
+    assert not isinstance(ended.value, LimitError)
+    with pytest.raises(LimitError, match="length too long"):
+        rlp.decode(b"\xbc\1\0\0\0\0")
+
+
+def test_a_length_that_ends_with_the_input_is_read():
+    with pytest.raises(MalformedError, match="expected 56 bytes of payload"):
+        rlp.decode(b"\xb8\x38")
+    with pytest.raises(MalformedError, match="expected the length of an item"):
+        rlp.decode(b"\xb9\x38")
+
+
+def test_the_bounds_of_a_list_are_handed_on():
+    with pytest.raises(LimitError):
+        rlp.decode_list(b"\xc1\xc0", max_depth=1)
+    with pytest.raises(LimitError):
+        rlp.decode_list(b"\xc2\1\2", max_items=2)
+    assert rlp.decode_list(b"\xc2\1\2", max_items=3, max_depth=1) == [b"\1", b"\2"]
