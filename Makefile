@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` does the main job, `make test` passes the tests. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak fuzz lint format bench gas coverage lock clean
+.PHONY: help setup demo test soak fuzz mutate lint format bench gas coverage lock clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -25,6 +25,9 @@ soak: setup ## run the checks that are too heavy for every day
 
 fuzz: setup ## coverage-guided fuzzing of every decoder, SECONDS=5 each
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --workers $(WORKERS)
+
+mutate: setup ## change the verifiers a little, thousands of times: does a test notice? (hours)
+	@$(BIN)/python -m tests.mutation --workers $(WORKERS)
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -17,17 +17,22 @@ from ledger_protocol.errors import (
     QuorumError,
     SignatureError,
 )
+from ledger_protocol.keccak import keccak256
+from ledger_protocol.ledger import qbft, rlp
+from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.witness_note import (
     Checkpoint,
     NoteSignature,
     WitnessNote,
     join_notes,
+    noted_hash,
     sign_note,
     verify_note,
     witness_key,
 )
 from ledger_protocol.limits import MAX_TIME_S, MAX_U64
 from ledger_protocol.release.witness_key import WitnessKey
+from tests.sim.validators import Validators, header_fields
 from tests.sim.witnesses import Witnesses
 
 FIVE = Witnesses(5)
@@ -337,3 +342,50 @@ def test_a_name_that_no_note_can_carry_is_refused():
     for name in ("", "a b", "a+b", "a\nb", "x" * 300):
         with pytest.raises(MalformedError):
             sign_note(POINT, FIVE.keys[0], name=name, time_s=0)
+
+
+# --- what mutation testing found unheld
+
+
+def test_a_line_of_a_signature_begins_with_a_dash():
+    text, lines = lines_of(GOOD)
+    bare = [line.removeprefix("\N{EM DASH} ".encode()) for line in lines]
+    with pytest.raises(MalformedError, match="line of a signature"):
+        WitnessNote.decode(note_of(text, bare))
+
+
+def test_a_threshold_above_the_number_of_keys_is_no_trust():
+    for threshold in (2, 6):
+        with pytest.raises(QuorumError, match="witnesses"):
+            verify_note(GOOD, replace(TRUST, threshold=threshold))
+
+
+def test_notes_that_do_not_count_hide_none_behind_them():
+    other = Witnesses(5, origin="other.example/evm/1")
+    strange = other.sign(0, replace(POINT, origin=other.origin), NOW_S).encode()
+    single = [FIVE.sign(place, POINT, NOW_S).encode() for place in range(3)]
+    assert verify_note(join_notes([strange, b"no note", *single], TRUST), TRUST).checkpoint == POINT
+    with pytest.raises(QuorumError) as few:
+        join_notes(single[:2], TRUST)
+    assert few.value.got == 2
+    with pytest.raises(QuorumError) as none:
+        join_notes([], TRUST)
+    assert none.value.got == 0
+
+
+def test_a_witness_that_signed_twice_counts_with_its_newest_time():
+    older = [FIVE.sign(place, POINT, NOW_S - 50).encode() for place in range(3)]
+    newer = [FIVE.sign(place, POINT, NOW_S).encode() for place in range(3)]
+    for notes in ([*older, *newer], [*newer, *older]):
+        assert verify_note(join_notes(notes, TRUST), TRUST).witnessed_at == NOW_S
+
+
+def test_a_note_names_a_sealed_header_without_seals_and_every_other_as_it_stands():
+    sealed = parse_header(Validators(4).seal(header_fields()))
+    assert noted_hash(sealed) == qbft.block_hash(sealed) != keccak256(sealed.encode())
+    fields = header_fields()
+    fields[13] = bytes(32)
+    plain = parse_header(rlp.encode(list(fields)))
+    assert noted_hash(plain) == keccak256(plain.encode())
+    odd = parse_header(rlp.encode(list(header_fields())))  # the mix hash of QBFT, and no QBFT data
+    assert noted_hash(odd) == keccak256(odd.encode())

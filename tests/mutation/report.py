@@ -1,0 +1,148 @@
+"""The page of `make mutate`: how many mutants died, and why each that lives may."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BAR = 0.90  # of all mutants
+_HEAD = """# Mutation testing
+
+`make mutate` changes the code that decides what a device believes, one place at a time, and runs the tests that should
+notice. This page is what it wrote last; the reasons are kept in `tests/mutation/survivors.toml`.
+
+Not changed: text that only people read (what an error says, expected and got), decorated functions, constants and
+types at the top of a module: see [the decision](decisions/mutation-testing.md). Where fewer were tried than made, the
+run was one of a share (`--share`), chosen by the mutants' names.
+
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change. `diff` is given where it lives; `untested` where no test runs the function at all."""
+
+    name: str
+    module: str
+    killed: bool
+    untested: bool
+    diff: str
+    tried: bool = True
+
+    @property
+    def function(self) -> str:
+        """The changed function, as a person writes it."""
+        short = self.name.rpartition(".")[2].partition("__mutmut_")[0]
+        return short.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+
+    @property
+    def change(self) -> str:
+        """What was taken out and what came instead, one line."""
+        lines = [line for line in self.diff.splitlines() if not line.startswith(("---", "+++", "@@"))]
+        gone = " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+        come = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
+        return f"{gone} => {come}"
+
+    @property
+    def description(self) -> str:
+        """What reasons are kept under: it stays the same from run to run."""
+        return f"{self.module}:{self.function}: {self.change}"
+
+
+@dataclass
+class Reason:
+    """Why mutants whose description matches may live."""
+
+    match: str
+    why: str
+    used: int = 0
+
+
+@dataclass
+class Report:
+    """The mutants of all groups against the reasons."""
+
+    mutants: tuple[Mutant, ...]
+    reasons: tuple[Reason, ...]
+    excused: list[tuple[Mutant, Reason]] = field(default_factory=list)
+    unexplained: list[Mutant] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for mutant in self.mutants:
+            if mutant.killed or not mutant.tried:
+                continue
+            reason = next((one for one in self.reasons if re.search(one.match, mutant.description)), None)
+            if reason is None:
+                self.unexplained.append(mutant)
+            else:
+                reason.used += 1
+                self.excused.append((mutant, reason))
+
+    @property
+    def killed(self) -> int:
+        return sum(mutant.killed for mutant in self.mutants)
+
+    @property
+    def tried(self) -> int:
+        return sum(mutant.tried for mutant in self.mutants)
+
+    @property
+    def good(self) -> bool:
+        """At least nine of ten died, and there is a reason for each that lives."""
+        return self.tried > 0 and self.killed >= BAR * self.tried and not self.unexplained
+
+    def summary(self) -> str:
+        lines = [f"{len(self.unexplained)} live without a reason"]
+        lines += [f"  {mutant.description}" for mutant in self.unexplained]
+        lines += [f"no mutant matches any more: {reason.match}" for reason in self.reasons if not reason.used]
+        share = 100 * self.killed / max(1, self.tried)
+        tried = f"{self.tried} of {len(self.mutants)} mutants were tried"
+        return "\n".join([*lines, f"{tried}, {self.killed} died: {share:.1f} %"])
+
+    def page(self) -> str:
+        made, tried = (
+            Counter(m.module for m in self.mutants),
+            Counter(m.module for m in self.mutants if m.tried),
+        )
+        died = Counter(m.module for m in self.mutants if m.killed)
+        rows = [
+            f"| `{module}` | {count} | {tried[module]} | {died[module]} | {_percent(died[module], tried[module])} |"
+            for module, count in made.items()
+        ]
+        total = _percent(self.killed, self.tried)
+        rows.append(f"| **all** | {len(self.mutants)} | {self.tried} | {self.killed} | **{total}** |")
+        head = "| module | mutants | tried | killed | |\n|---|---|---|---|---|\n"
+        parts = [_HEAD, head, "\n".join(rows), "\n\n## What lives, and why\n"]
+        by_reason: dict[str, list[Mutant]] = {}
+        for mutant, reason in self.excused:
+            by_reason.setdefault(reason.why, []).append(mutant)
+        for why, mutants in by_reason.items():
+            parts.append(f"\n**{why}** ({len(mutants)})\n\n")
+            parts += [f"- {_code(mutant)}\n" for mutant in mutants]
+        if self.unexplained:
+            parts.append(f"\n**No reason found yet** ({len(self.unexplained)})\n\n")
+            parts += [f"- {_code(mutant)}\n" for mutant in self.unexplained]
+        return "".join(parts)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def read_reasons(path: Path) -> tuple[Reason, ...]:
+    """Read survivors.toml: tables of `match` (a regular expression on a description) and `why`."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    return tuple(Reason(one["match"], one["why"]) for one in document["survivor"])
+
+
+def _code(mutant: Mutant) -> str:
+    where = f"{mutant.module.rpartition('/')[2]}, {mutant.function}"
+    note = " (no test runs it)" if mutant.untested else ""
+    text = mutant.change.replace("`", "'")
+    return f"{where}{note}: `{text if len(text) <= 240 else text[:240] + '...'}`"
