@@ -1,7 +1,7 @@
 """Ask several sources the same thing at once, so that a slow or silent one delays nobody but itself."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 
@@ -48,16 +48,19 @@ def ask_all(
     try:
         futures = [executor.submit(ask, source) for source in sources]
         _wait_for_enough(futures, grace_s, enough)
-        answers: list[tuple[S, T | DeviceError]] = []
-        for source, future in zip(sources, futures, strict=True):
-            outcome = _outcome(source, future)
-            answers.append((source, outcome))
-        return answers
+        in_time = [future.done() for future in futures]
     finally:
         for source in sources:
             if isinstance(source, Abandonable):
                 source.abandon()
         executor.shutdown(wait=True, cancel_futures=True)
+    # What a source had in hand when it was broken off counts: a long walk over trust roots takes several
+    # checks.
+    answers: list[tuple[S, T | DeviceError]] = []
+    for source, future, done in zip(sources, futures, in_time, strict=True):
+        outcome = _outcome(source, future, in_time=done)
+        answers.append((source, outcome))
+    return answers
 
 
 def _wait_for_enough(
@@ -76,8 +79,11 @@ def _wait_for_enough(
             until = monotonic() + grace_s
 
 
-def _outcome(source: Named, future: Future[T]) -> T | DeviceError:
-    if not future.done():
+def _outcome(source: Named, future: Future[T], *, in_time: bool) -> T | DeviceError:
+    error = CancelledError() if future.cancelled() else future.exception()
+    if error is None:
+        return future.result()
+    if not in_time and isinstance(error, DeviceError | CancelledError):
         return SourceUnreachable(
             f"{source.name} is slower than the others",
             reason=Reason.SOURCE_UNREACHABLE,
@@ -85,7 +91,6 @@ def _outcome(source: Named, future: Future[T]) -> T | DeviceError:
             got="nothing yet",
             hint="the others were used; remove it if this happens always",
         )
-    error = future.exception()
     if isinstance(error, DeviceError):
         return error
-    return future.result()
+    raise error

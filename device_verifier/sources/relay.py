@@ -28,16 +28,22 @@ class RelayLedger:
         return self._http.name
 
     def trust_roots(self, *, after_version: int, ledger: LedgerRef) -> list[bytes]:  # noqa: ARG002 - a relay serves one ledger
-        """Return the signed roots from `after_version` + 1 up to the first that the relay does not have."""
+        """Return the signed roots from `after_version` + 1 up to the first that the relay does not have.
+
+        Where it fails on the way, those before: the next check goes on from them.
+        """
         found: list[bytes] = []
         with self._http.operation(OPERATION_S):
             for version in range(after_version + 1, after_version + 1 + MAX_ROOT_STEPS):
-                answer = self._http.get(f"/fwledger/v1/trust-roots/{version}", max_bytes=MAX_TRUST_ROOT_BYTES)
-                if answer.status == 404:
+                try:
+                    signed = self._trust_root(version)
+                except SourceUnreachable:
+                    if not found:
+                        raise
                     break
-                if answer.status != 200:
-                    raise self._refusal("trust roots", answer.status)
-                found.append(answer.body)
+                if signed is None:
+                    break
+                found.append(signed)
         return found
 
     def proof(self, query: StateQuery, *, ledger: LedgerRef) -> bytes:  # noqa: ARG002 - a relay serves one ledger
@@ -56,6 +62,12 @@ class RelayLedger:
     def abandon(self) -> None:
         """Break off the requests in flight."""
         self._http.abandon()
+
+    def _trust_root(self, version: int) -> bytes | None:
+        answer = self._http.get(f"/fwledger/v1/trust-roots/{version}", max_bytes=MAX_TRUST_ROOT_BYTES)
+        if answer.status not in {200, 404}:
+            raise self._refusal("trust roots", answer.status)
+        return answer.body if answer.status == 200 else None
 
     def _refusal(self, what: str, status: int) -> SourceUnreachable:
         return SourceUnreachable(

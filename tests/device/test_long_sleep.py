@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
 
+from device_verifier.asking import ask_all
+from device_verifier.sources.relay import RelayLedger
 from device_verifier.trusted_roots import floor_scope
 from ledger_protocol.content.cid import DAG_CBOR, Cid
 from ledger_protocol.release.trust_root import HeaderTrust
 from ledger_protocol.report.reasons import Reason
 from tests.sim.repository import CODE_HASH, GENESIS_TIME, Repository, ed25519_keys, key_set
 from tests.sim.scene import Scene
+from tests.sim.servers import Relay, http_server
+from tests.sim.sources import MemoryLedger
 from tests.sim.validators import Validators
 from tests.sim.witnesses import Witnesses
 
@@ -159,3 +164,37 @@ def test_a_root_that_changes_neither_ledger_nor_header_signers_keeps_the_height(
     scene.repository.seal()
     scene.ledger.at = old
     assert scene.refusal().reason is Reason.LEDGER_ROLLBACK
+
+
+def test_a_hundred_versions_over_a_slow_line_are_walked_in_several_checks(monkeypatch):
+    """Beside a source that answers at once and has none of them."""
+    monkeypatch.setattr(ask_all, "__kwdefaults__", {**ask_all.__kwdefaults__, "grace_s": 0.3})
+    scene = Scene()
+    slept(scene)
+    relay = Relay(scene.repository)
+
+    def slow(method, path, body):
+        threading.Event().wait(0.01 if "trust-roots" in path else 0)
+        return relay(method, path, body)
+
+    walked = [0]
+    with http_server(slow) as url:
+        scene.ledgers = [MemoryLedger(scene.repository, roots=[]), RelayLedger(url)]
+        while walked[-1] < VERSIONS - 1:
+            scene.reason()
+            walked.append(len(scene.memory.roots))
+            assert walked[-1] > walked[-2], "no check is in vain"
+        assert len(walked) > 2, "one check was not enough"
+        assert scene.consult().learned.view.root.version == VERSIONS
+
+
+def test_trust_roots_before_a_line_went_dead_are_walked():
+    scene = Scene()
+    slept(scene)
+    relay = Relay(scene.repository)
+    with http_server(
+        lambda method, path, body: (500, b"") if path.endswith("/31") else relay(method, path, body)
+    ) as url:
+        scene.ledgers = [RelayLedger(url)]
+        scene.refusal()
+    assert len(scene.memory.roots) == 29
