@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.differential import beside_anvil, beside_geth
-from tests.support.random_programs import FORKS, IMMORTAL, TIDY, WILD
+from tests.support.random_programs import FORKS, TIDY, UNREFUNDED, WILD
 
 SEEDS = range(30)
 
@@ -14,7 +14,7 @@ SEEDS = range(30)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("fork", FORKS)
 def test_receipts_headers_and_the_whole_state_are_anvils(fork, seed):
-    assert beside_anvil(fork, f"soak {seed}", 200, habits=IMMORTAL if fork == "berlin" else WILD)["log"]
+    assert beside_anvil(fork, f"soak {seed}", 200, habits=UNREFUNDED if fork == "berlin" else WILD)["log"]
 
 
 @pytest.mark.engines("anvil")

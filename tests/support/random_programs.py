@@ -21,7 +21,15 @@ THREE, ONE = b"\x08\x09", b"\x15\x19"
 # ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER CHAINID SELFBALANCE PC
 # MSIZE GAS
 FACTS = bytes.fromhex("303233343638" + "3a3d" + "414243" + "4647" + "58595a")
-BALANCE, SHA3, CALLDATALOAD, EXTCODESIZE, EXTCODECOPY, EXTCODEHASH = 0x31, 0x20, 0x35, 0x3B, 0x3C, 0x3F
+OR, BALANCE, SHA3, CALLDATALOAD, EXTCODESIZE, EXTCODECOPY, EXTCODEHASH = (
+    0x17,
+    0x31,
+    0x20,
+    0x35,
+    0x3B,
+    0x3C,
+    0x3F,
+)
 CALLDATACOPY, CODECOPY, RETURNDATACOPY = 0x37, 0x39, 0x3E
 MSTORE, MLOAD, SLOAD, SSTORE, JUMPI, JUMPDEST = 0x52, 0x51, 0x54, 0x55, 0x57, 0x5B
 BASEFEE, BLOBHASH, BLOBBASEFEE, TLOAD, TSTORE, MCOPY, PUSH0 = 0x48, 0x49, 0x4A, 0x5C, 0x5D, 0x5E, 0x5F
@@ -32,9 +40,9 @@ CREATE, CALL, CALLCODE, RETURN, DELEGATECALL, CREATE2, STATICCALL, REVERT, INVAL
 MEMORY = 0x200  # offsets and lengths stay below, but for the ones that are to run out of gas
 SLOTS = 6
 
-# What programs do. Wild ones do everything; immortal ones all but destroy themselves; tidy ones neither read nor leave a
+# What programs do. Wild ones do everything; unrefunded ones neither destroy themselves nor clear words; tidy ones neither read nor leave a
 # word of zero, nor touch accounts that are not there, so that even a careless trie holds nothing that it should not.
-WILD, IMMORTAL, TIDY = "wild", "immortal", "tidy"
+WILD, UNREFUNDED, TIDY = "wild", "unrefunded", "tidy"
 
 
 class Writer:
@@ -149,9 +157,12 @@ class Writer:
         if self.habits == TIDY:
             self.do(SSTORE, self.draw.randrange(SLOTS), self.draw.getrandbits(64) + 1)
         elif self.draw.random() < 0.5:
-            self.do(SSTORE, self.draw.randrange(SLOTS), self.draw.choice([0, 0, 1, self.word()]))
+            word = self.draw.choice([0, 0, 1, self.word()])
+            self.do(SSTORE, self.draw.randrange(SLOTS), word or int(self.habits == UNREFUNDED))
         else:  # what the memory holds
             self.do(MLOAD, self.offset())
+            if self.habits == UNREFUNDED:
+                self.do(OR, 1)
             self.do(SSTORE, self.draw.randrange(SLOTS))
 
     def fleeting(self) -> None:
@@ -218,6 +229,7 @@ class Writer:
     def end(self) -> None:
         choice = self.draw.random()
         if choice < 0.7 or (self.habits == TIDY and self.keeps):
+            self.log()
             self.do(RETURN, *self.span())
         elif choice < 0.78:
             self.do(REVERT, *self.span())
