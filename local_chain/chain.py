@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from local_chain.evm import Changes
     from local_chain.headers import Block, Header
-    from local_chain.sealing import Sealer
+    from local_chain.sealing import NoSeals, Sealer
     from local_chain.storage import Store
 
 MAX_TIMESTAMP = 2**63 - 1  # far beyond use; keeps every time inside SQLite's integers
@@ -47,14 +47,21 @@ class Chain:
     """
 
     def __init__(
-        self, store: Store, genesis: Genesis, *, sealer: Sealer | None, now: Callable[[], float] = time.time
+        self,
+        store: Store,
+        genesis: Genesis,
+        *,
+        sealer: Sealer | NoSeals | None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.genesis = genesis
         self.pool = Pool()
-        self.sealer: Sealer | None = None
+        self.sealer: Sealer | NoSeals | None = None
         self.backend: Backend = PyEvm(store.nodes, chain_id=genesis.chain_id, fork=genesis.fork)
-        self.on_block: Callable[[Block], None] | None = None  # told of every new block, once it stands
+        # Told of every new block once it stands, and of what was executed in it (None: state set by hand).
+        self.on_block: Callable[[Block], None] | None = None
+        self.on_body: Callable[[Block, Body | None], None] | None = None
         self.coinbase: bytes | None = None  # None: the proposer of the block
         self.time_offset_s = 0
         self._now = now
@@ -73,7 +80,7 @@ class Chain:
             raise StateError("the chain has no genesis block")
         return head
 
-    def become_sealer(self, sealer: Sealer) -> None:
+    def become_sealer(self, sealer: Sealer | NoSeals) -> None:
         """Seal from now on with these keys, which must be the chain's validators."""
         if sealer.addresses != self.genesis.validators:
             raise StateError("these validator keys are not those of this chain")
@@ -122,7 +129,7 @@ class Chain:
             self.store.nodes.discard()
             raise
         self._next_timestamp = self._next_base_fee = None
-        self._tell(block)
+        self._tell(block, body)
         return block
 
     def change_state(self, changes: Changes) -> Block:
@@ -140,7 +147,7 @@ class Chain:
         except BaseException:
             self.store.nodes.discard()
             raise
-        self._tell(block)
+        self._tell(block, None)
         return block
 
     def import_block(self, block: Block) -> None:
@@ -161,7 +168,7 @@ class Chain:
         except BaseException:
             self.store.nodes.discard()
             raise
-        self._tell(block)
+        self._tell(block, body)
 
     def environment(self, header: Header) -> Environment:
         """What a contract sees in the block of ``header``."""
@@ -301,9 +308,11 @@ class Chain:
         for transaction in body.transactions:
             self.pool.remove(transaction)
 
-    def _tell(self, block: Block) -> None:
+    def _tell(self, block: Block, body: Body | None) -> None:
         if self.on_block is not None:
             self.on_block(block)
+        if self.on_body is not None:
+            self.on_body(block, body)
 
 
 def _expect_same(made: Header, claimed: Header) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from local_chain import server
-from local_chain.announcing import Output, announce
+from local_chain.announcing import Output, announce, journal
 from local_chain.errors import ChainError, UpstreamError
 from local_chain.forks import Fork
 from local_chain.opening import (
@@ -49,6 +48,19 @@ fwledger-chain follow --upstream http://127.0.0.1:8545 --pin validators.json
 """
 
 
+_UP_HELP = """Start a chain and serve JSON-RPC until stopped.
+
+\b
+fwledger-chain up                              ten rich accounts, a block a transaction
+fwledger-chain up --state ./chain              the same chain after every start
+fwledger-chain up --block-time 2               a block every two seconds
+fwledger-chain up --fork berlin --gas-limit 60000000
+fwledger-chain up --seal none                  short headers, for tools that refuse long ones
+fwledger-chain up --dump-state chain.dump      write the whole chain there at the end
+fwledger-chain up --json-log | jq .            one JSON object a line
+"""
+
+
 @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fwledger")
 def main() -> None:
@@ -63,6 +75,9 @@ def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[...,
         click.option("--state", type=_DIRECTORY, help="Directory that keeps the chain; without it, memory."),
         click.option("--silent", is_flag=True, help="Print nothing on standard output."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, nothing else."),
+        click.option(
+            "--json-log", is_flag=True, help="Print JSON lines: ready, blocks, transactions, failures."
+        ),
         click.option("--ready-file", type=_FILE, help="Write that JSON there, once requests are answered."),
     )
 
@@ -74,7 +89,7 @@ def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[...,
     return add
 
 
-@main.command()
+@main.command(help=_UP_HELP)
 @_serving(DEFAULT_PORT)
 @click.option("--chain-id", type=click.IntRange(1, 2**53), help="Chain id.  [default: 31337]")
 @click.option("--fork", type=click.Choice([f.label for f in Fork]), help=f"[default: {DEFAULT_FORK.label}]")
@@ -82,6 +97,11 @@ def _serving(default_port: int) -> Callable[[Callable[..., None]], Callable[...,
     "--validators",
     type=click.IntRange(1, MAX_VALIDATORS),
     help=f"How many validators seal.  [default: {DEFAULT_VALIDATORS}]",
+)
+@click.option(
+    "--seal",
+    type=click.Choice(["qbft", "none"]),
+    help="Seal like a QBFT network, or not, for tools that refuse long extra data.  [default: qbft]",
 )
 @click.option("--seed", help="Derive the validators' keys from this text (known keys: for tests only).")
 @click.option(
@@ -101,10 +121,12 @@ def up(
     state: Path | None,
     silent: bool,
     as_json: bool,
+    json_log: bool,
     ready_file: Path | None,
     chain_id: int | None,
     fork: str | None,
     validators: int | None,
+    seal: str | None,
     seed: str | None,
     round_jitter: float,
     gas_limit: int | None,
@@ -113,11 +135,13 @@ def up(
     block_time: float | None,
 ) -> None:
     """Start a chain and serve JSON-RPC until stopped."""
+    output = _output(silent=silent, as_json=as_json, json_log=json_log, ready_file=ready_file)
     settings = Settings(
         chain_id=chain_id,
         fork=None if fork is None else Fork.from_label(fork),
         validators=validators,
         gas_limit=gas_limit,
+        sealed=None if seal is None else seal == "qbft",
         seed=seed,
         round_jitter=round_jitter,
         instant=block_time is None,
@@ -130,10 +154,16 @@ def up(
         _fail(error)
     worker = server.Worker()
     node.block_time_s = block_time
-    at_end = None if dump_state is None else functools.partial(dump, node, dump_state)
+    written = journal(node, output)
+
+    def at_end() -> None:
+        if written is not None:
+            written.close()
+        if dump_state is not None:
+            dump(node, dump_state)
+
     app = server.application(node, worker, loopback=loopback, at_end=at_end)
-    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
-    server.run(app, listener, ready=lambda: announce(node, listener, output))
+    server.run(app, listener, ready=lambda: announce(node, listener, output, state=state))
 
 
 @main.command()
@@ -152,6 +182,7 @@ def follow(
     state: Path | None,
     silent: bool,
     as_json: bool,
+    json_log: bool,
     ready_file: Path | None,
     upstream: str,
     pin: Path | None,
@@ -159,6 +190,7 @@ def follow(
     takeover: float | None,
 ) -> None:
     """Serve a copy of another node's chain, checking every block; take over when told to."""
+    output = _output(silent=silent, as_json=as_json, json_log=json_log, ready_file=ready_file)
     loopback = server.is_loopback(host)
     try:
         listener = server.listen(host, port)
@@ -168,9 +200,15 @@ def follow(
     except ChainError as error:
         _fail(error)
     worker = server.Worker()
-    app = server.application(node, worker, loopback=loopback, tasks=(lambda: follower.follow(worker),))
-    output = Output(silent=silent, as_json=as_json, ready_file=ready_file)
-    server.run(app, listener, ready=lambda: announce(node, listener, output))
+    written = journal(node, output)
+    app = server.application(
+        node,
+        worker,
+        loopback=loopback,
+        tasks=(lambda: follower.follow(worker),),
+        at_end=None if written is None else written.close,
+    )
+    server.run(app, listener, ready=lambda: announce(node, listener, output, state=state))
 
 
 @main.command()
@@ -193,6 +231,12 @@ def validators(state: Path, as_json: bool) -> None:
 def methods() -> None:
     """Print the JSON-RPC methods as a page of Markdown."""
     click.echo(page(), nl=False)
+
+
+def _output(*, silent: bool, as_json: bool, json_log: bool, ready_file: Path | None) -> Output:
+    if silent + as_json + json_log > 1:
+        raise click.UsageError("--silent, --json and --json-log exclude each other")
+    return Output(silent=silent, as_json=as_json, logs=json_log, ready_file=ready_file)
 
 
 def _fail(error: ChainError) -> NoReturn:

@@ -22,8 +22,8 @@ DEFAULT_GAS_LIMIT = 30_000_000
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """Chain id, rules, time (Unix seconds), validators ascending, and the balances in wei of the first
-    block.
+    """Chain id, rules, time (Unix seconds), validators ascending (none: nobody seals), and the balances in
+    wei of the first block.
     """
 
     chain_id: int

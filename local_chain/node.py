@@ -28,7 +28,8 @@ class Node:
     ``instant`` seals as soon as something waits; otherwise blocks come by ``seal_interval_block``, every
     ``block_time_s`` seconds where that is set (``on_block_time`` is told when it changes).
     ``forward`` is where a node that does not seal sends transactions. ``on_waiting`` is told when
-    ``seal_waiting`` should be called, soon and once; ``on_pending`` of each transaction that came in.
+    ``seal_waiting`` should be called, soon and once; ``on_pending`` of each transaction that came in;
+    ``on_failure`` of each request that failed: its method, code and message.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Node:
         self.on_waiting: Callable[[], None] | None = None
         self.channels: dict[Channel, None] = {}  # an ordered set
         self.on_pending: Callable[[Transaction], None] | None = None
+        self.on_failure: Callable[[str, int, str], None] | None = None
         self.impersonated: set[bytes] = set()
         self.impersonates_all = False
         self.block_time_s: float | None = None

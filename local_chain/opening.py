@@ -15,7 +15,7 @@ from local_chain.forks import Fork
 from local_chain.genesis import DEFAULT_CHAIN_ID, DEFAULT_GAS_LIMIT, Genesis, genesis_from_json
 from local_chain.json_input import read_json
 from local_chain.node import Node
-from local_chain.sealing import Sealer, new_keys, read_keys, write_keys
+from local_chain.sealing import NoSeals, Sealer, new_keys, read_keys, write_keys
 from local_chain.storage import KEYS_NAME, Store
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Settings:
     gas_limit: int | None = None
     seed: str | None = None
     round_jitter: float = DEFAULT_ROUND_JITTER
+    sealed: bool | None = None  # by default they are; no device trusts a chain without seals
     instant: bool = True
 
 
@@ -65,10 +66,14 @@ def open_node(settings: Settings, *, state: Path | None, unlocked: bool, load: P
     try:
         if load is not None:
             store.copy_from(load)
-        keys = _keys(settings, state) if load is None else _loaded_keys(store, state)
-        sealer = Sealer(keys, round_jitter=settings.round_jitter)
         kept = store.meta("genesis")
-        genesis = _new_genesis(settings, sealer) if kept is None else genesis_from_json(kept)
+        known = None if kept is None else genesis_from_json(kept)
+        if settings.sealed is False if known is None else not known.validators:
+            sealer: Sealer | NoSeals = _no_seals(settings)
+        else:
+            keys = _keys(settings, state) if load is None else _loaded_keys(store, state)
+            sealer = Sealer(keys, round_jitter=settings.round_jitter)
+        genesis = _new_genesis(settings, sealer) if known is None else known
         _compare(settings, genesis)
         accounts = dev_accounts()
         chain = Chain(store, genesis, sealer=sealer)
@@ -129,6 +134,11 @@ def _succession(sealer: Sealer | None, takeover_s: float | None) -> Succession |
 
 
 def _expect_pinned(genesis: Genesis, pinned: Sequence[Validator]) -> None:
+    if not genesis.validators:
+        raise StateError(
+            "nobody seals that chain: its blocks cannot be checked",
+            hint="start that node without --seal none",
+        )
     if genesis.validators != tuple(sorted(validator.address for validator in pinned)):
         raise StateError("the chain's validators are not the pinned ones")
 
@@ -162,6 +172,12 @@ def _validators(entries: object) -> tuple[Validator, ...]:
         raise StateError(f"not a list of validators: {error}") from error
 
 
+def _no_seals(settings: Settings) -> NoSeals:
+    if settings.validators is not None or settings.seed is not None:
+        raise StateError("a chain without seals has no validators", hint="leave --validators and --seed out")
+    return NoSeals()
+
+
 def _keys(settings: Settings, state: Path | None) -> tuple[bytes, ...]:
     count = DEFAULT_VALIDATORS if settings.validators is None else settings.validators
     if state is None:
@@ -183,7 +199,7 @@ def _loaded_keys(store: Store, state: Path | None) -> tuple[bytes, ...]:
     return keys
 
 
-def _new_genesis(settings: Settings, sealer: Sealer) -> Genesis:
+def _new_genesis(settings: Settings, sealer: Sealer | NoSeals) -> Genesis:
     return Genesis(
         chain_id=DEFAULT_CHAIN_ID if settings.chain_id is None else settings.chain_id,
         fork=DEFAULT_FORK if settings.fork is None else settings.fork,
@@ -199,6 +215,7 @@ def _compare(settings: Settings, genesis: Genesis) -> None:
     for name, wanted, is_ in (
         ("chain id", settings.chain_id, genesis.chain_id),
         ("fork", fork, genesis.fork.label),
+        ("seals", settings.sealed, bool(genesis.validators)),
         ("validators", settings.validators, len(genesis.validators)),
         ("gas limit", settings.gas_limit, genesis.gas_limit),
     ):

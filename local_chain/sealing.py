@@ -94,19 +94,41 @@ class Sealer:
         return Block(header, round_number, seals, sealed, ())
 
 
-def unsealed(sealed: Header) -> Block:
-    """The block of a sealed header, without its transactions; ProtocolError when the header is not QBFT's.
+class NoSeals:
+    """In the place of a ``Sealer`` on a chain whose headers hold no extra data: nobody can verify them."""
 
-    Nothing is checked: seals and validators are what the header says.
+    addresses: tuple[bytes, ...] = ()
+    identities: tuple[Validator, ...] = ()
+    secret_keys: tuple[bytes, ...] = ()
+
+    def round_for(self, _parent: Header) -> int:
+        """Always the first round."""
+        return 0
+
+    def proposer(self, _number: int, _round_number: int) -> bytes:
+        """Nobody: tips are burnt unless a coinbase is set."""
+        return bytes(20)
+
+    def seal(self, header: Header, _round_number: int) -> Block:
+        """The block of ``header`` as it is, without its transactions."""
+        return unsealed(header)
+
+
+def unsealed(sealed: Header) -> Block:
+    """The block of a header, without its transactions; ProtocolError when the header is not QBFT's.
+
+    Nothing is checked: seals and validators are what the header says. Without extra data there are none.
     """
+    if not sealed.extra_data:
+        return Block(sealed, 0, (), sealed, ())
     extra = qbft.parse_extra(sealed.extra_data)
     header = sealed.with_extra(qbft.encode_extra(extra.vanity, extra.validators, 0, ()))
     return Block(header, extra.round, extra.seals, sealed, ())
 
 
 def extra_data(validators: Sequence[bytes], round_number: int, seals: Sequence[bytes]) -> bytes:
-    """The chain's extra data: no vote ever, since its validators stay."""
-    return qbft.encode_extra(VANITY, validators, round_number, seals)
+    """The chain's extra data: no vote ever, since its validators stay; empty where nobody seals."""
+    return b"" if not validators else qbft.encode_extra(VANITY, validators, round_number, seals)
 
 
 def new_keys(count: int, *, seed: str | None = None) -> tuple[bytes, ...]:

@@ -105,6 +105,8 @@ def _single(
     try:
         result = _call(node, request, privileged=privileged, channel=channel)
     except RpcError as error:
+        if node.on_failure is not None:
+            node.on_failure(str(request.get("method"))[:80], error.code, error.message)
         response = _failure(identifier, error)
     else:
         response = {"jsonrpc": "2.0", "id": identifier, "result": result}
