@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eth_account.messages import encode_typed_data
 
-from ledger_client.acts import QUEUED_ACTS, STRUCTS, Act, role_names
+from ledger_client.acts import GOVERNORS_ACTS, STRUCTS, Act, role_names
 from ledger_client.errors import NotTrustedError, UsageError
 from ledger_client.refusals.governance import ChangeLapsedError, ChangeOverError, ChangeWaitsError
 
@@ -266,10 +266,10 @@ def what_it_does(act: Act) -> str:
             return f"acts need {act['publish']} publishers, or {act['govern']} governors"
         case "NameSuccessor":
             return f"successor {shown['successor']}"
-        case "AnnounceTrustRoot":
+        case "AnnounceTrustRoot" | "SetTrustRoot":
             return f"trust root version {act['version']}, {act['digest'].hex()[:16]}"
         case _:
-            raise UsageError("change of governance", expected=", ".join(sorted(QUEUED_ACTS)), got=act.name)
+            raise UsageError("change of governance", expected=", ".join(sorted(GOVERNORS_ACTS)), got=act.name)
 
 
 def _check_pending(change: Change) -> None:

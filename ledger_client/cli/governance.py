@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger_client.acts import QUEUED_ACTS, ROLE_BITS, role_names
+from ledger_client.acts import GOVERNORS_ACTS, ROLE_BITS, role_names
 from ledger_client.cli.acts import (
     approval_document,
     approval_options,
@@ -166,7 +166,7 @@ def approve(app: App, source: Path, **options: Any) -> None:
     from ledger_client.governance import what_it_does
 
     act = read_act(source)
-    if act.name not in QUEUED_ACTS:
+    if act.name not in GOVERNORS_ACTS:
         raise UsageError(
             f"{source} is no change of governance",
             got=act.name,

@@ -71,6 +71,15 @@ def test_one_governor_of_two_proposes_nothing(maker: Manufacturer) -> None:
     assert maker.json("governance", "show")["changes"] == []
 
 
+def test_the_first_trust_root_is_approved_like_a_change(maker: Manufacturer) -> None:
+    maker.run("trust", "publish", "--approve-only", "root-3.approval", "--dev-account", "3")
+    approved = maker.run(
+        "governance", "approve", "root-3.approval", "--out", "root-4.approval", "--dev-account", "4", "--yes"
+    )
+    assert "trust root version 1, " in approved.err
+    assert f"by        {GOVERNORS[1].text}" in approved.out
+
+
 def test_an_operator_is_named_after_two_days_and_not_before(maker: Manufacturer, chain: RunningChain) -> None:
     err = maker.refused("operator", "approve", RELEASE, "--dev-account", "8", "--yes", code=1)
     assert "caller is no operator" in err

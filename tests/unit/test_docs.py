@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-CONSOLE = re.compile(r"^```console[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# In a list a block is indented.
+CONSOLE = re.compile(r"^ *```console[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # What stands in these maps is other people's: names of identifiers, EIP-712, statements for people.
 OPEN = ("identifiers", "typed_data", "statements[]")
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -204,7 +205,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for block in CONSOLE.findall(page.read_text(encoding="utf-8")):
             for line in re.findall(
-                r"^\$ (fwledger(?:-device)? .*)$", block.replace("\\\n", " "), re.MULTILINE
+                r"^ *\$ (fwledger(?:-device)? .*)$", block.replace("\\\n", " "), re.MULTILINE
             ):
                 words = shlex.split(line, comments=True)
                 ends = [i for i, word in enumerate(words) if word in {"|", ">", "&&", ";"}]
