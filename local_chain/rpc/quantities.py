@@ -133,6 +133,11 @@ def block_ref(value: Json) -> BlockRef:
     return BlockRef(number=number)
 
 
+def block_hash(value: Json) -> BlockRef:
+    """A block by its hash alone."""
+    return BlockRef(hash=hash32(value))
+
+
 def listing(parser: Callable[[Json], T], *, limit: int = MAX_LIST_ITEMS) -> Callable[[Json], tuple[T, ...]]:
     """A parser for a list of what ``parser`` reads."""
 

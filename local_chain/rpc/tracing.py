@@ -14,6 +14,7 @@ from local_chain.rpc.quantities import (
     BlockRef,
     InvalidParams,
     Json,
+    block_hash,
     block_ref,
     boolean,
     hash32,
@@ -24,6 +25,7 @@ from local_chain.rpc.quantities import (
 )
 from local_chain.rpc.registry import method, optional
 from local_chain.rpc.state import call_from_json
+from local_chain.tracing.budget import TraceBudget
 from local_chain.tracing.calls import CallOptions, CallTracer
 from local_chain.tracing.opcodes import OpcodeOptions, OpcodeTracer
 from local_chain.tracing.prestate import PrestateOptions, PrestateTracer
@@ -99,7 +101,7 @@ def trace_call(node: Node, fields: Mapping[str, Json], ref: BlockRef, options: T
 
 
 @method("debug_traceBlockByNumber", block_ref, optional(trace_options))
-@method("debug_traceBlockByHash", block_ref, optional(trace_options))
+@method("debug_traceBlockByHash", block_hash, optional(trace_options))
 def trace_block(node: Node, ref: BlockRef, options: TraceOptions | None) -> Json:
     """Run every transaction of a block again."""
     options = options or trace_options({})
@@ -114,6 +116,7 @@ def trace_block(node: Node, ref: BlockRef, options: TraceOptions | None) -> Json
 
 
 def _opcodes(fields: Mapping[str, Json]) -> Callable[[Node, bytes], Tracer]:
+    budget = TraceBudget()
     options = OpcodeOptions(
         memory=member(fields, "enableMemory", boolean, default=False),
         stack=not member(fields, "disableStack", boolean, default=False),
@@ -121,27 +124,29 @@ def _opcodes(fields: Mapping[str, Json]) -> Callable[[Node, bytes], Tracer]:
         returned=member(fields, "enableReturnData", boolean, default=False),
         limit=member(fields, "limit", quantity, 0),
     )
-    return lambda _node, _coinbase: OpcodeTracer(options)
+    return lambda _node, _coinbase: OpcodeTracer(options, budget)
 
 
 def _calls(config: Mapping[str, Json]) -> Callable[[Node, bytes], Tracer]:
     fields = known(config, ("onlyTopCall", "withLog"))
+    budget = TraceBudget()
     options = CallOptions(
         only_top=member(fields, "onlyTopCall", boolean, default=False),
         logs=member(fields, "withLog", boolean, default=False),
     )
-    return lambda _node, _coinbase: CallTracer(options)
+    return lambda _node, _coinbase: CallTracer(options, budget)
 
 
 def _prestate(config: Mapping[str, Json]) -> Callable[[Node, bytes], Tracer]:
     fields = known(config, ("diffMode", "disableCode", "disableStorage", "includeEmpty"))
+    budget = TraceBudget()
     options = PrestateOptions(
         diff=member(fields, "diffMode", boolean, default=False),
         code=not member(fields, "disableCode", boolean, default=False),
         storage=not member(fields, "disableStorage", boolean, default=False),
         empty=member(fields, "includeEmpty", boolean, default=False),
     )
-    return lambda node, coinbase: PrestateTracer(options, node.chain.store.nodes, coinbase=coinbase)
+    return lambda node, coinbase: PrestateTracer(options, budget, node.chain.store.nodes, coinbase=coinbase)
 
 
 _TRACERS: dict[str, Callable[[Mapping[str, Json]], Callable[[Node, bytes], Tracer]]] = {

@@ -11,7 +11,11 @@ from local_chain.rpc.quantities import Json, hex_data, hex_quantity
 if TYPE_CHECKING:
     from local_chain.receipts import Log
     from local_chain.replay import Replayed
+    from local_chain.tracing.budget import TraceBudget
     from local_chain.watching import Frame, FrameEnd, Machine, Step
+
+
+_CALL_BYTES = 400  # a call or a log without its data
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,9 @@ class CallOptions:
 class CallTracer:
     """The watcher that makes a tree of calls."""
 
-    def __init__(self, options: CallOptions) -> None:
+    def __init__(self, options: CallOptions, budget: TraceBudget) -> None:
         self._options = options
+        self._budget = budget
         self._open: list[_Node] = []
         self._top: _Node | None = None
         self._logs = 0
@@ -37,6 +42,7 @@ class CallTracer:
     def enter(self, frame: Frame) -> None:
         """See ``Watcher``."""
         node = _Node(frame)
+        self._budget.spend(_CALL_BYTES + 2 * len(frame.data))
         if self._open:
             self._open[-1].calls.append(node)
         else:
@@ -46,12 +52,14 @@ class CallTracer:
     def log(self, log: Log) -> None:
         """See ``Watcher``."""
         node = self._open[-1]
+        self._budget.spend(_CALL_BYTES + 2 * len(log.data))
         node.logs.append((self._logs, len(node.calls), log))
         self._logs += 1
 
     def leave(self, end: FrameEnd) -> None:
         """See ``Watcher``."""
         node = self._open.pop()
+        self._budget.spend(2 * len(end.output))
         node.end = end
         if end.error is not None:
             node.forget_logs()

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_chain.errors import ChainError
 from local_chain.rpc.quantities import Json, hex_data, hex_quantity
 
 if TYPE_CHECKING:
     from local_chain.receipts import Log
     from local_chain.replay import Replayed
+    from local_chain.tracing.budget import TraceBudget
     from local_chain.watching import Frame, FrameEnd, Machine, Step
 
-# What one trace may take as JSON, about; a contract of 30 million gas can run ten million opcodes.
-MAX_TRACE_BYTES = 64 << 20
 _STEP_BYTES = 120  # a step without stack, memory and storage
 _WORD_BYTES = 70
 
@@ -33,11 +31,11 @@ class OpcodeOptions:
 class OpcodeTracer:
     """The watcher that makes a struct log."""
 
-    def __init__(self, options: OpcodeOptions) -> None:
+    def __init__(self, options: OpcodeOptions, budget: TraceBudget) -> None:
         self._options = options
+        self._budget = budget
         self._steps: list[tuple[Step, dict[str, Json]]] = []
         self._storage: dict[bytes, dict[str, str]] = {}
-        self._bytes = 0
 
     def enter(self, frame: Frame) -> None:
         """See ``Watcher``."""
@@ -63,12 +61,7 @@ class OpcodeTracer:
         if self._options.returned and (returned := machine.returned()):
             details["returnData"] = hex_data(returned)
         words = sum(len(value) for value in details.values() if isinstance(value, list | dict | str))
-        self._bytes += _STEP_BYTES + _WORD_BYTES * words
-        if self._bytes > MAX_TRACE_BYTES:
-            raise ChainError(
-                f"the trace is larger than {MAX_TRACE_BYTES >> 20} MiB: "
-                'ask for less of it with "disableStack", "disableStorage" or "limit"'
-            )
+        self._budget.spend(_STEP_BYTES + _WORD_BYTES * words)
         self._steps.append((step, details))
 
     def result(self, replayed: Replayed) -> Json:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from local_chain.receipts import Log
     from local_chain.replay import Replayed
+    from local_chain.tracing.budget import TraceBudget
     from local_chain.tries import NodeReader
     from local_chain.watching import Frame, FrameEnd, Machine, Step
 
+_ACCOUNT_BYTES = 200  # an account without its code and storage
 _ADDRESS_MASK = (1 << 160) - 1
 # Opcodes that touch the account whose address lies on the stack, and where.
 _ADDRESS_AT = {
@@ -45,8 +47,11 @@ class PrestateOptions:
 class PrestateTracer:
     """The watcher that notes which accounts and slots are touched."""
 
-    def __init__(self, options: PrestateOptions, nodes: NodeReader, *, coinbase: bytes) -> None:
+    def __init__(
+        self, options: PrestateOptions, budget: TraceBudget, nodes: NodeReader, *, coinbase: bytes
+    ) -> None:
         self._options = options
+        self._budget = budget
         self._nodes = nodes
         self._touched: dict[bytes, dict[int, None]] = {coinbase: {}}
 
@@ -104,11 +109,13 @@ class PrestateTracer:
     def _read(self, root: bytes, who: bytes, slots: Iterable[int]) -> _Account:
         account = read_account(self._nodes, root, who)
         has_code = account.code_hash != EMPTY_CODE_HASH
+        code = self._nodes[account.code_hash] if has_code and self._options.code else b""
+        self._budget.spend(_ACCOUNT_BYTES + 2 * len(code))
         return _Account(
             exists=account != NO_ACCOUNT,
             balance=account.balance,
             nonce=account.nonce,
-            code=self._nodes[account.code_hash] if has_code and self._options.code else b"",
+            code=code,
             slots={
                 slot: word
                 for slot in (slots if self._options.storage else ())

@@ -10,7 +10,7 @@ import vyper
 from eth_abi import encode
 
 from ledger_protocol.keccak import keccak256
-from local_chain.tracing import opcodes
+from local_chain.tracing import budget
 from tests.support.chain import RpcError
 
 
@@ -63,7 +63,7 @@ def test_options_that_mean_nothing_are_refused_by_name(node, options: dict, said
 def test_a_trace_that_would_fill_the_memory_is_refused(
     node, nest: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opcodes, "MAX_TRACE_BYTES", 10_000)
+    monkeypatch.setattr(budget, "MAX_TRACE_BYTES", 10_000)
     call = {"to": "0x" + nest.hex(), "data": "0x" + message("store(uint256,uint256)", 1, 2).hex()}
     assert '"disableStack"' in refusal(node, "debug_traceCall", call)
     assert len(node.rpc("debug_traceCall", call, "latest", {"limit": 3})["structLogs"]) == 3
