@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from local_chain.genesis import Genesis
     from local_chain.tries import Account
 
+MAX_INIT_CODE_BYTES = 49_152  # EIP-3860
 _FIRST_FORK_OF_TYPE = {ACCESS_LIST: Fork.BERLIN, DYNAMIC_FEE: Fork.LONDON, SET_CODE: Fork.PRAGUE}
 
 
@@ -34,14 +35,18 @@ def check_admission(
             f"this chain runs {genesis.fork.label}"
         )
     if transaction.chain_id not in (None, genesis.chain_id):
-        raise InvalidTransaction(f"invalid chain id: expected {genesis.chain_id}, got {transaction.chain_id}")
+        raise InvalidTransaction(
+            "invalid sender: invalid chain id for signer: "
+            f"have {transaction.chain_id} want {genesis.chain_id}"
+        )
+    check_init_code(genesis.fork, transaction.to, transaction.data)
     if transaction.gas > head.gas_limit:
         raise InvalidTransaction(
             f"exceeds block gas limit: have {transaction.gas}, want at most {head.gas_limit}"
         )
     least_gas = backend.intrinsic_gas(transaction)
     if transaction.gas < least_gas:
-        raise InvalidTransaction(f"intrinsic gas too low: have {transaction.gas}, want {least_gas}")
+        raise InvalidTransaction(f"intrinsic gas too low: gas {transaction.gas}, minimum needed {least_gas}")
     if transaction.nonce < sender.nonce:
         raise InvalidTransaction(f"nonce too low: next nonce {sender.nonce}, tx nonce {transaction.nonce}")
     base_fee = next_base_fee(head)
@@ -53,5 +58,17 @@ def check_admission(
     cost = transaction.value + transaction.gas * transaction.max_fee
     if sender.balance < cost:
         raise InvalidTransaction(
-            f"insufficient funds for gas * price + value: have {sender.balance} want {cost}"
+            f"insufficient funds for gas * price + value: balance {sender.balance}, tx cost {cost}, "
+            f"overshot {cost - sender.balance}"
+        )
+
+
+def check_init_code(fork: Fork, to: bytes | None, data: bytes, *, before_limit: str = ", ") -> None:
+    """Raise InvalidTransaction for a creation whose code is too long to run (EIP-3860).
+
+    ``before_limit`` is how geth goes on after the size: it differs between its pool and its calls.
+    """
+    if to is None and fork >= Fork.SHANGHAI and len(data) > MAX_INIT_CODE_BYTES:
+        raise InvalidTransaction(
+            f"max initcode size exceeded: code size {len(data)}{before_limit}limit {MAX_INIT_CODE_BYTES}"
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
 from eth.exceptions import (
     ContractCreationCollision,
+    FullStack,
     InsufficientFunds,
+    InsufficientStack,
     InvalidInstruction,
     InvalidJumpDestination,
     OutOfGas,
@@ -35,13 +39,23 @@ from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
-from local_chain.errors import ChainError, InvalidTransaction
-from local_chain.evm import NO_CHANGES, Call, Change, Changes, Environment, Execution, NodeTable, Outcome
+from local_chain.errors import ChainError, ExecutionTimeout, InvalidTransaction
+from local_chain.evm import (
+    NO_CHANGES,
+    OUT_OF_GAS,
+    Call,
+    Change,
+    Changes,
+    Environment,
+    Execution,
+    NodeTable,
+    Outcome,
+)
 from local_chain.forks import Fork
 from local_chain.headers import EMPTY_TRIE_ROOT
 from local_chain.receipts import Log
 from local_chain.transactions import LEGACY, AccessList, Transaction
-from local_chain.watched_evm import opcode_name, watched
+from local_chain.watched_evm import limited, opcode_name, watched
 
 if TYPE_CHECKING:
     from local_chain.watching import Watcher
@@ -56,11 +70,13 @@ _VMS: Mapping[Fork, Any] = {
     Fork.CANCUN: CancunVM,
     Fork.PRAGUE: PragueVM,
 }
+_INIT_CODE_WORD_GAS = 2  # EIP-3860
 _CODE_DEPOSIT = "Write contract code"  # py-evm's reason for what a new contract's code costs
 # geth's words, by which client libraries tell the errors apart.
 _ERROR_TEXTS: tuple[tuple[type[VMError], str], ...] = (
     (Revert, "execution reverted"),
-    (OutOfGas, "out of gas"),
+    (OutOfGas, OUT_OF_GAS),
+    (FullStack, "stack limit reached 1024 (1023)"),
     (InvalidJumpDestination, "invalid jump destination"),
     (InsufficientFunds, "insufficient balance for transfer"),
     (WriteProtection, "write protection"),
@@ -78,6 +94,7 @@ class PyEvm:
         self._builder = self._vm.get_transaction_builder()
         self._chain_id = chain_id
         self._fork = fork
+        self._check_time: Callable[[], None] | None = None
 
     def genesis_state(self, balances: Mapping[bytes, int]) -> bytes:
         """See ``Backend``."""
@@ -102,7 +119,7 @@ class PyEvm:
         """See ``Backend``."""
         state = self._state(state_root, environment)
         _apply_changes(state, changes)
-        return self._run(state, call)
+        return self._run(state, call, call.price(environment.base_fee))
 
     def touched(
         self, state_root: bytes, environment: Environment, call: Call, changes: Changes = NO_CHANGES
@@ -122,18 +139,19 @@ class PyEvm:
             mark_slot(address, slot)
 
         state.mark_address_warm, state.mark_storage_warm = note_address, note_slot
-        outcome = self._run(state, call)
+        outcome = self._run(state, call, call.price(environment.base_fee))
         before = self._state(state_root, environment)
         _apply_changes(before, changes)
         made = {who for who in seen if state.has_code_or_nonce(who) and not before.has_code_or_nonce(who)}
         return outcome, tuple((who, tuple(slots)) for who, slots in seen.items() if who not in made)
 
-    def _run(self, state: Any, call: Call) -> Outcome:
-        _make_free(state)
+    def _run(self, state: Any, call: Call, price: int) -> Outcome:
+        if not price:
+            _make_free(state)
         nonce = state.get_nonce(call.sender)
         to, access = call.to or b"", [(address, list(slots)) for address, slots in call.access_list]
         unsigned = self._builder.new_unsigned_access_list_transaction(
-            self._chain_id, nonce, 0, call.gas, to, call.value, call.data, access
+            self._chain_id, nonce, price, call.gas, to, call.value, call.data, access
         )
         transaction = SpoofTransaction(unsigned, from_=call.sender)
         executor = state.get_transaction_executor()
@@ -147,6 +165,16 @@ class PyEvm:
         executor.finalize_computation(transaction, computation)
         return _outcome(self._vm, transaction, computation)
 
+    @contextlib.contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """See ``Backend``."""
+        before = self._check_time
+        self._check_time = None if seconds is None else _time_limit(seconds)
+        try:
+            yield
+        finally:
+            self._check_time = before
+
     def intrinsic_gas(self, transaction: Transaction) -> int:
         """See ``Backend``."""
         gas = (
@@ -154,6 +182,8 @@ class PyEvm:
             if transaction.raw
             else self._unsigned_gas(transaction)
         )
+        if transaction.to is None and self._fork >= Fork.SHANGHAI:  # EIP-3860, which py-evm counts apart
+            gas += _INIT_CODE_WORD_GAS * -(-len(transaction.data) // 32)
         if self._fork >= Fork.PRAGUE:  # EIP-7623: ten gas a token, four tokens a non-zero byte, is the floor
             zeros = transaction.data.count(0)
             gas = max(gas, 21_000 + 10 * (zeros + 4 * (len(transaction.data) - zeros)))
@@ -179,10 +209,23 @@ class PyEvm:
             base_fee_per_gas=environment.base_fee if self._fork >= Fork.LONDON else None,
             excess_blob_gas=0 if self._fork >= Fork.CANCUN else None,
         )
-        return self._vm.get_state_class()(self._db, context, state_root)
+        state = self._vm.get_state_class()(self._db, context, state_root)
+        if self._check_time is not None:
+            state.computation_class = limited(state.computation_class, self._check_time)
+        return state
 
 
 _NOWHERE = Environment(0, 0, bytes(20), 0, 0, 1, bytes(32), lambda: iter(()))
+
+
+def _time_limit(seconds: float) -> Callable[[], None]:
+    deadline = time.monotonic() + seconds
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise ExecutionTimeout(f"execution aborted (timeout = {seconds:g}s)")
+
+    return check
 
 
 def _apply_changes(state: Any, changes: Changes) -> None:
@@ -264,11 +307,12 @@ def _watching(state: Any, watcher: Watcher | None) -> Iterator[None]:
     if watcher is None:
         yield
         return
-    state.computation_class = watched(type(state).computation_class, watcher, _error_text)
+    unwatched = state.computation_class
+    state.computation_class = watched(unwatched, watcher, _error_text)
     try:
         yield
     finally:
-        del state.computation_class
+        state.computation_class = unwatched
 
 
 class _NodeDb(BaseDB):
@@ -334,6 +378,11 @@ def _outcome(vm: Any, transaction: Any, computation: Any) -> Outcome:
 def _error_text(error: VMError) -> str:
     if isinstance(error, InvalidInstruction):  # "Invalid opcode 0xc @ 0"
         return f"invalid opcode: {opcode_name(int(str(error).split()[2], 16))}"
+    if isinstance(error, InsufficientStack):
+        counts = re.search(r"Wanted (\d+) .*had (\d+|none)", str(error))
+        if counts is None:
+            return "stack underflow"
+        return f"stack underflow ({counts[2].replace('none', '0')} <=> {counts[1]})"
     if isinstance(error, OutOfGas) and _CODE_DEPOSIT in str(error):
         return "contract creation code storage out of gas"
     return next(

@@ -96,8 +96,6 @@ class Chain:
 
     def admit(self, transaction: Transaction) -> Transaction:
         """``submit`` for a transaction whose sender is known: the signature is not looked at."""
-        if self.store.transaction(transaction.hash) is not None:
-            raise InvalidTransaction("already known")
         account = self.account(transaction.sender)
         check_admission(
             transaction,
@@ -106,6 +104,8 @@ class Chain:
             sender=account,
             backend=self.backend,
         )
+        if self.store.transaction(transaction.hash) is not None:  # its sender was destroyed since
+            raise InvalidTransaction("already known")
         self.pool.add(transaction, account_nonce=account.nonce)
         return transaction
 
@@ -202,7 +202,7 @@ class Chain:
         """The block with this hash; UnknownBlock when there is none."""
         block = self.store.block_by_hash(block_hash)
         if block is None:
-            raise UnknownBlock("header not found")
+            raise UnknownBlock("header for hash not found")
         return block
 
     def block_at(self, number: int) -> Block:

@@ -35,6 +35,10 @@ class ExecutionFailed(ChainError):  # noqa: N818 - the outcome of a call
         self.reverted = reverted
 
 
+class ExecutionTimeout(ChainError):  # noqa: N818 - what happened to the call
+    """An execution took longer than whoever asked for it may have."""
+
+
 class StateError(ChainError):
     """The state directory is in use, of another version or chain, or damaged."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from local_chain.receipts import Log
     from local_chain.transactions import AccessList, Authorization, Transaction
@@ -43,8 +44,10 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A message that changes nothing: ``to`` None runs init code. No gas is paid for, and no nonce is
-    checked. ``authorizations`` are for the caller to turn into changes of the state.
+    """A message that changes nothing: ``to`` None runs init code. No nonce is checked.
+
+    Fees are wei per gas; without them no gas is paid for, and the block's base fee is 0 to the code, as in
+    geth. ``authorizations`` are for the caller to turn into changes of the state.
     """
 
     sender: bytes
@@ -54,6 +57,12 @@ class Call:
     gas: int
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
+    max_fee: int = 0
+    max_priority_fee: int = 0
+
+    def price(self, base_fee: int | None) -> int:
+        """What a unit of gas costs in a block with ``base_fee``."""
+        return min(self.max_fee, (base_fee or 0) + self.max_priority_fee)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class Change:
     slots: Mapping[int, int] | None = None
 
 
+OUT_OF_GAS = "out of gas"  # the ``error`` of an outcome that ran out of it
 Changes = Mapping[bytes, Change]
 NO_CHANGES: Changes = {}
 
@@ -137,6 +147,13 @@ class Backend(Protocol):
         self, state_root: bytes, environment: Environment, call: Call, changes: Changes = NO_CHANGES
     ) -> tuple[Outcome, AccessList]:
         """``call``, with the accounts and slots that it used and that were there before it."""
+        ...
+
+    def within(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Bound what runs inside: ExecutionTimeout ends it after ``seconds``; None bounds nothing.
+
+        An execution is ended where it jumps or calls, so one costly precompiled contract runs to its end.
+        """
         ...
 
     def intrinsic_gas(self, transaction: Transaction) -> int:

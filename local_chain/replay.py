@@ -6,7 +6,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from local_chain.errors import ChainError
+from local_chain.calls import check_call, seen_by
+from local_chain.errors import ChainError, InvalidTransaction
 from local_chain.evm import NO_CHANGES
 from local_chain.transactions import (
     ACCESS_LIST,
@@ -94,16 +95,20 @@ def replay_call(
     changes: Changes = NO_CHANGES,
     visible: Mapping[str, Any] | None = None,
 ) -> Replayed:
-    """Run a message as a transaction that pays nothing, on the state after ``block``."""
-    environment = replace(chain.environment(block.header), **(visible or {}))
+    """Run a message as a transaction that pays what it offers, on the state after ``block``."""
+    environment = seen_by(call, replace(chain.environment(block.header), **(visible or {})), visible)
+    try:
+        check_call(chain, call, block, environment, changes)
+    except InvalidTransaction as error:
+        raise ChainError(f"tracing failed: {error}") from error
     before = chain.backend.change(block.header.state_root, changes) if changes else block.header.state_root
-    transaction = as_transaction(chain, call, before)
+    transaction = as_transaction(chain, call, before, price=call.price(environment.base_fee))
     execution = chain.backend.begin(before, environment)
     outcome = execution.apply(transaction, gas_before=0, watcher=watcher, free=True)
     return Replayed(transaction, before, execution.finish(), outcome)
 
 
-def as_transaction(chain: Chain, call: Call, state_root: bytes) -> Transaction:
+def as_transaction(chain: Chain, call: Call, state_root: bytes, *, price: int) -> Transaction:
     """The message as a transaction that its sender did not sign, with the nonce that comes next."""
     return Transaction(
         type=SET_CODE if call.authorizations else ACCESS_LIST,
@@ -113,8 +118,8 @@ def as_transaction(chain: Chain, call: Call, state_root: bytes) -> Transaction:
         to=call.to,
         value=call.value,
         data=call.data,
-        max_fee=0,
-        max_priority_fee=0,
+        max_fee=price,
+        max_priority_fee=price,
         access_list=call.access_list,
         authorizations=call.authorizations,
     ).impersonated(call.sender)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from local_chain import tries
+from local_chain.admission import check_init_code
 from local_chain.building import draft_header
-from local_chain.errors import ChainError
+from local_chain.errors import ChainError, InvalidTransaction
 from local_chain.forks import Fork
 from local_chain.headers import Block, Header
 from local_chain.receipts import Log, Receipt, logs_bloom, union_bloom
@@ -28,7 +29,7 @@ MAX_BLOCKS = 256  # as geth: also of the empty ones that fill a gap between numb
 MAX_GAS = 50_000_000  # of all calls together, geth's default for what one request may cost
 BLOCK_TIME_S = 12  # between two simulated blocks that are given no time
 NONCE_TOO_LOW, NONCE_TOO_HIGH, FEE_TOO_LOW, GAS_TOO_LOW, NO_FUNDS, BLOCK_FULL = range(-38010, -38016, -1)
-NUMBERS_UNORDERED, TIMES_UNORDERED, LIMIT_EXCEEDED = -38020, -38021, -38026
+NUMBERS_UNORDERED, TIMES_UNORDERED, INIT_CODE_TOO_LONG, LIMIT_EXCEEDED = -38020, -38021, -38025, -38026
 
 
 class SimulationRefused(ChainError):  # noqa: N818 - the specification's words
@@ -185,6 +186,15 @@ class _Simulator:
         if transaction.gas < least:
             raise SimulationRefused(
                 GAS_TOO_LOW, f"intrinsic gas too low: have {transaction.gas}, want {least}"
+            )
+        try:
+            check_init_code(self._chain.genesis.fork, transaction.to, transaction.data, before_limit=" ")
+        except InvalidTransaction as error:
+            raise SimulationRefused(INIT_CODE_TOO_LONG, str(error)) from error
+        if transaction.max_priority_fee > transaction.max_fee:
+            raise ChainError(
+                "max priority fee per gas higher than max fee per gas: "
+                f"maxPriorityFeePerGas: {transaction.max_priority_fee}, maxFeePerGas: {transaction.max_fee}"
             )
         pays = self._validation or transaction.max_fee >= (draft.base_fee or 0)
         cost = transaction.value + (transaction.gas * transaction.max_fee if pays else 0)

@@ -163,9 +163,11 @@ def decode_transaction(raw: bytes, *, sender: bytes | None = None) -> Transactio
 
     ``sender`` skips the recovery for bytes that this chain has stored itself. Raises InvalidTransaction.
     """
-    if not raw or len(raw) > MAX_TRANSACTION_BYTES:
+    if not raw:
+        raise InvalidTransaction("typed transaction too short")
+    if len(raw) > MAX_TRANSACTION_BYTES:
         raise InvalidTransaction(
-            f"transaction size: expected 1 to {MAX_TRANSACTION_BYTES} bytes, got {len(raw)}"
+            f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
         )
     kind = LEGACY if raw[0] >= _RLP_LIST else raw[0]
     if kind == BLOB:
@@ -200,18 +202,18 @@ _FIELD_COUNTS = {LEGACY: 9, ACCESS_LIST: 11, DYNAMIC_FEE: 12, SET_CODE: 13}
 
 def _recover(transaction: Transaction) -> bytes:
     if transaction.type == LEGACY and transaction.v not in (27, 28) and transaction.v < 35:
-        raise InvalidTransaction(f"invalid signature: v {transaction.v}")
+        raise InvalidTransaction(f"invalid sender: invalid signature: v {transaction.v}")
     if transaction.y_parity not in (0, 1) or not 0 < transaction.r < SECP256K1_N:
-        raise InvalidTransaction("invalid signature: v or r out of range")
+        raise InvalidTransaction("invalid sender: invalid signature: v or r out of range")
     if not 0 < transaction.s <= SECP256K1_N // 2:  # EIP-2
-        raise InvalidTransaction("invalid signature: s out of range, expected the lower half")
+        raise InvalidTransaction("invalid sender: invalid signature: s out of range, expected the lower half")
     signature = (
         transaction.r.to_bytes(32, "big") + transaction.s.to_bytes(32, "big") + bytes([transaction.y_parity])
     )
     try:
         key = PublicKey.from_signature_and_message(signature, transaction.signing_hash(), hasher=None)
     except Exception as error:  # coincurve raises bare Exception for a signature without a key
-        raise InvalidTransaction(f"invalid signature: {error}") from error
+        raise InvalidTransaction(f"invalid sender: invalid signature: {error}") from error
     return address_of(key)
 
 

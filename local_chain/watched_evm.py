@@ -1,4 +1,5 @@
-"""How py-evm is watched: its computation class, with every opcode and every call reported to a ``Watcher``.
+"""How py-evm is watched: its computation class, with every opcode and every call reported to a ``Watcher``,
+and how it is stopped.
 
 Part of the backend: with ``backend``, all that knows py-evm.
 """
@@ -17,6 +18,7 @@ from local_chain.watching import Frame, FrameEnd, Step, Watcher
 # geth counts these before it runs the opcode, and shows them with it.
 _ERRORS_OF_A_STEP = (OutOfGas, InsufficientStack, FullStack)
 _NAMES = {"SHA3": "KECCAK256"}  # py-evm keeps the older name
+_JUMPDEST = 0x5B
 _DESIGNATED_INVALID = 0xFE  # EIP-141
 _LOGS = frozenset(f"LOG{count}" for count in range(5))
 
@@ -78,9 +80,42 @@ def watched(computation_class: Any, watcher: Watcher, error_text: Callable[[VMEr
     return Watched
 
 
+def limited(computation_class: Any, check: Callable[[], None]) -> Any:
+    """A computation class that behaves like ``computation_class`` until ``check`` raises.
+
+    It is asked at every jump's end and at every call: code that does neither ends soon.
+    """
+
+    class Limited(computation_class):  # type: ignore[misc] # py-evm's, chosen at run time
+        opcodes = computation_class.opcodes | {
+            _JUMPDEST: _Checked(computation_class.opcodes[_JUMPDEST], check)
+        }
+
+        @classmethod
+        def apply_message(cls, state: Any, message: Any, context: Any, parent_computation: Any = None) -> Any:
+            check()
+            return computation_class.apply_message.__func__(
+                cls, state, message, context, parent_computation=parent_computation
+            )
+
+    return Limited
+
+
 def opcode_name(number: int) -> str:
     """What geth calls an opcode that does nothing but fail."""
     return "INVALID" if number == _DESIGNATED_INVALID else f"opcode 0x{number:x} not defined"
+
+
+class _Checked:
+    """One of py-evm's opcodes, with a check before it."""
+
+    def __init__(self, plain: Any, check: Callable[[], None]) -> None:
+        self._plain, self._check = plain, check
+        self.mnemonic, self.gas_cost = plain.mnemonic, plain.gas_cost
+
+    def __call__(self, computation: Any) -> None:
+        self._check()
+        self._plain(computation=computation)
 
 
 class _Refunds:

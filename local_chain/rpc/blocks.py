@@ -11,6 +11,7 @@ from local_chain.rpc.quantities import (
     BlockRef,
     InvalidParams,
     Json,
+    block_hash,
     block_ref,
     boolean,
     hash32,
@@ -40,7 +41,7 @@ def block_number(node: Node) -> Json:
 
 
 @method("eth_getBlockByNumber", block_ref, optional(boolean, default=False))
-@method("eth_getBlockByHash", block_ref, optional(boolean, default=False))
+@method("eth_getBlockByHash", block_hash, optional(boolean, default=False))
 def get_block(node: Node, ref: BlockRef, full: bool) -> Json:
     """A block, or null; the pending one holds what waits, not executed, and has no hash yet."""
     if ref.tag == "pending":
@@ -50,7 +51,7 @@ def get_block(node: Node, ref: BlockRef, full: bool) -> Json:
 
 
 @method("eth_getHeaderByNumber", block_ref)
-@method("eth_getHeaderByHash", block_ref)
+@method("eth_getHeaderByHash", block_hash)
 def get_header(node: Node, ref: BlockRef) -> Json:
     """A header, or null."""
     block = _find(node, ref)
@@ -58,7 +59,7 @@ def get_header(node: Node, ref: BlockRef) -> Json:
 
 
 @method("eth_getBlockTransactionCountByNumber", block_ref)
-@method("eth_getBlockTransactionCountByHash", block_ref)
+@method("eth_getBlockTransactionCountByHash", block_hash)
 def count_transactions(node: Node, ref: BlockRef) -> Json:
     """How many transactions a block has, or null."""
     block = _find(node, ref)
@@ -66,7 +67,7 @@ def count_transactions(node: Node, ref: BlockRef) -> Json:
 
 
 @method("eth_getUncleCountByBlockNumber", block_ref)
-@method("eth_getUncleCountByBlockHash", block_ref)
+@method("eth_getUncleCountByBlockHash", block_hash)
 def count_uncles(node: Node, ref: BlockRef) -> Json:
     """Zero, or null."""
     return None if _find(node, ref) is None else hex_quantity(0)
@@ -84,7 +85,7 @@ def get_transaction(node: Node, transaction_hash: bytes) -> Json:
 
 
 @method("eth_getTransactionByBlockNumberAndIndex", block_ref, quantity)
-@method("eth_getTransactionByBlockHashAndIndex", block_ref, quantity)
+@method("eth_getTransactionByBlockHashAndIndex", block_hash, quantity)
 def get_transaction_in_block(node: Node, ref: BlockRef, index: int) -> Json:
     """The transaction at an index of a block, or null."""
     block = _find(node, ref)
@@ -101,7 +102,7 @@ def get_raw_transaction(node: Node, transaction_hash: bytes) -> Json:
 
 
 @method("eth_getRawTransactionByBlockNumberAndIndex", block_ref, quantity)
-@method("eth_getRawTransactionByBlockHashAndIndex", block_ref, quantity)
+@method("eth_getRawTransactionByBlockHashAndIndex", block_hash, quantity)
 def get_raw_transaction_in_block(node: Node, ref: BlockRef, index: int) -> Json:
     """The transaction at an index of a block as it was sent, or null."""
     block = _find(node, ref)
@@ -145,7 +146,7 @@ def get_raw_receipts(node: Node, ref: BlockRef) -> Json:
 
 
 @method("eth_getUncleByBlockNumberAndIndex", block_ref, quantity)
-@method("eth_getUncleByBlockHashAndIndex", block_ref, quantity)
+@method("eth_getUncleByBlockHashAndIndex", block_hash, quantity)
 def get_uncle(_node: Node, _ref: BlockRef, _index: int) -> Json:
     """QBFT has no uncles."""
     return None

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from local_chain.channels import Channel
     from local_chain.node import Node
 
+MAX_EXECUTION_S = 5.0  # of all that one body of a stranger runs, as geth's limit for one call: others wait
 MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32700,
@@ -41,7 +42,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32602,
     -32603,
 )
-SERVER_ERROR, NO_NOTIFICATIONS, LIMIT_EXCEEDED, REVERTED = -32000, -32001, -32005, 3  # as geth numbers them
+SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3  # as geth numbers them
 
 # The modules fill the table when they are imported.
 METHOD_MODULES = (
@@ -74,9 +75,14 @@ class RpcError(Exception):
 def answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | None = None) -> bytes | None:
     """The answer to a body with one request or a batch; None when it held only notifications.
 
-    ``privileged`` allows what only the machine's own user may do. ``channel`` is the connection of a client
-    that can be told of events.
+    ``privileged`` allows what only the machine's own user may do, and as long as it takes. ``channel`` is
+    the connection of a client that can be told of events.
     """
+    with node.chain.backend.within(None if privileged else MAX_EXECUTION_S):
+        return _answer(node, body, privileged=privileged, channel=channel)
+
+
+def _answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | None) -> bytes | None:
     try:
         request = parse_json(body)
     except ValueError as error:
@@ -85,7 +91,9 @@ def answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | None
         response = _single(node, request, privileged=privileged, channel=channel)
         return None if response is None else _encode(response)
     if not 1 <= len(request) <= MAX_BATCH:
-        text = f"invalid request: expected a batch of 1 to {MAX_BATCH} requests, got {len(request)}"
+        text = "empty batch"
+        if request:
+            text = f"batch too large: expected at most {MAX_BATCH} requests, got {len(request)}"
         return _encode(_failure(None, RpcError(INVALID_REQUEST, text)))
     responses = [_single(node, item, privileged=privileged, channel=channel) for item in request]
     present = [response for response in responses if response is not None]
@@ -123,11 +131,11 @@ def _call(node: Node, request: dict[str, Json], *, privileged: bool, channel: Ch
     if method.privileged and not privileged:
         raise RpcError(SERVER_ERROR, f"{name} is for loopback only: this node listens on a network address")
     if method.over_socket and channel is None:
-        raise RpcError(NO_NOTIFICATIONS, "notifications not supported: connect by WebSocket")
+        raise RpcError(METHOD_NOT_FOUND, "notifications not supported: connect by WebSocket")
     if params is None:
         params = []
     if not isinstance(params, list):
-        raise RpcError(INVALID_PARAMS, "expected params as a list")
+        raise RpcError(INVALID_PARAMS, "non-array args: expected params as a list")
     try:
         context = (node, channel) if method.over_socket else (node,)
         return method.function(*context, *method.parse(params))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_chain.errors import ChainError
+from local_chain.errors import ChainError, UnknownBlock
 from local_chain.rpc.quantities import (
     LATEST,
     InvalidParams,
@@ -57,12 +57,18 @@ def log_query(node: Node, fields: Mapping[str, Json]) -> LogQuery:
     block_hash = member(fields, "blockHash", hash32, None)
     if block_hash is not None:
         if fields.get("fromBlock") is not None or fields.get("toBlock") is not None:
-            raise InvalidParams("cannot specify both blockHash and fromBlock/toBlock")
-        number = node.chain.block_with_hash(block_hash).number
+            raise InvalidParams(
+                "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other"
+            )
+        try:
+            number = node.chain.block_with_hash(block_hash).number
+        except UnknownBlock as error:
+            raise UnknownBlock("unknown block") from error
         return LogQuery(number, number, addresses, topics)
     first, last = (_height(node, fields, name) for name in ("fromBlock", "toBlock"))
-    if first > last:
-        raise InvalidParams("invalid block range params: fromBlock is after toBlock")
+    # Who asks for what comes after the head finds nothing; who names two heights has them wrong.
+    if first > last and member(fields, "toBlock", block_ref, LATEST).number is not None:
+        raise ChainError("invalid block range params")
     return LogQuery(first, last, addresses, topics)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eth_utils.address import to_checksum_address
+
+from local_chain.errors import ChainError
 from local_chain.evm import Change, Changes
 from local_chain.rpc.quantities import (
     InvalidParams,
@@ -34,7 +37,7 @@ def nonce(value: Json) -> int:
 
 def state_overrides(value: Json) -> Changes:
     """Accounts by address, each with what of it is to be otherwise."""
-    return {address(who): _change(fields) for who, fields in _bounded(value).items()}
+    return {address(who): _change(who, fields) for who, fields in _bounded(value).items()}
 
 
 def block_overrides(value: Json) -> Mapping[str, Any]:
@@ -67,10 +70,10 @@ _BLOCK_FIELDS: dict[str, tuple[str, Callable[[Json], Any]]] = {
 _ACCOUNT_FIELDS = ("balance", "nonce", "code", "state", "stateDiff")
 
 
-def _change(value: Json) -> Change:
+def _change(who: str, value: Json) -> Change:
     fields = known(value, _ACCOUNT_FIELDS)
     if fields.get("state") is not None and fields.get("stateDiff") is not None:
-        raise InvalidParams("account has both state and stateDiff")
+        raise ChainError(f"account {to_checksum_address(who)} has both 'state' and 'stateDiff'")
     return Change(
         balance=member(fields, "balance", quantity, None),
         nonce=member(fields, "nonce", nonce, None),

@@ -36,7 +36,7 @@ class Method:
     def parse(self, values: list[Json]) -> list[Any]:
         """The parsed parameters; InvalidParams that names the first wrong one."""
         if len(values) > len(self.params):
-            raise InvalidParams(f"too many arguments: expected at most {len(self.params)}, got {len(values)}")
+            raise InvalidParams(f"too many arguments, want at most {len(self.params)}")
         parsed: list[Any] = []
         for index, param in enumerate(self.params):
             value = values[index] if index < len(values) else None

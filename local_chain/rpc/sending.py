@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
-from local_chain.calls import estimate_gas
+from local_chain.calls import NOTHING_TO_CREATE, estimate_gas
 from local_chain.errors import ChainError
 from local_chain.forks import Fork
 from local_chain.headers import next_base_fee
@@ -21,6 +22,7 @@ from local_chain.rpc.quantities import (
     mapping,
     member,
     quantity,
+    wrong,
 )
 from local_chain.rpc.registry import method, optional
 from local_chain.rpc.signing import unlocked
@@ -49,8 +51,10 @@ _BLOB_FIELDS = ("blobs", "blobVersionedHashes", "maxFeePerBlobGas")
 
 def percentile(value: Json) -> float:
     """A share in percent."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 100:
-        raise InvalidParams("invalid reward percentile: expected a number from 0 to 100")
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise wrong("a percentile", value)
+    if not 0 <= value <= 100:
+        raise ChainError(f"invalid reward percentile: {float(value):f}")
     return float(value)
 
 
@@ -109,8 +113,12 @@ def blob_base_fee(node: Node) -> Json:
 @method("eth_feeHistory", quantity, block_ref, optional(listing(percentile, limit=100)))
 def fee_history(node: Node, count: int, ref: BlockRef, percentiles: tuple[float, ...] | None) -> Json:
     """Base fees, fullness and tips of the blocks up to one."""
-    if percentiles is not None and list(percentiles) != sorted(percentiles):
-        raise InvalidParams("invalid reward percentile: expected ascending numbers")
+    for at, (low, high) in enumerate(itertools.pairwise(percentiles or ())):
+        if low >= high:
+            raise ChainError(f"invalid reward percentile: #{at}:{low:f} >= #{at + 1}:{high:f}")
+    head = node.chain.head.number
+    if ref.number is not None and ref.number > head:
+        raise ChainError(f"request beyond head block: requested {ref.number}, head {head}")
     newest = node.resolve(ref)
     count = min(count, newest.number + 1, MAX_FEE_HISTORY)
     blocks = [node.chain.block_at(number) for number in range(newest.number - count + 1, newest.number + 1)]
@@ -122,7 +130,7 @@ def fee_history(node: Node, count: int, ref: BlockRef, percentiles: tuple[float,
         else [],
         "gasUsedRatio": [block.header.gas_used / block.header.gas_limit for block in blocks],
     }
-    if percentiles is not None:
+    if percentiles:
         view["reward"] = [
             _rewards(node, block.number, block.header.base_fee, percentiles) for block in blocks
         ]
@@ -134,6 +142,8 @@ def _complete(node: Node, fields: Mapping[str, Json], sender: bytes) -> Transact
     if any(fields.get(name) is not None for name in _BLOB_FIELDS):
         raise InvalidParams("blob transactions (type 3) are not supported by this chain")
     call = call_from_json(node, fields)
+    if call.to is None and not call.data:
+        raise ChainError(NOTHING_TO_CREATE)
     nonce = member(fields, "nonce", quantity, -1)
     if nonce < 0:
         nonce = chain.pool.next_nonce(sender, chain.account(sender).nonce)
@@ -166,8 +176,6 @@ def _fees(node: Node, fields: Mapping[str, Json]) -> tuple[int, int, int]:
     price = member(fields, "gasPrice", quantity, None)
     max_fee = member(fields, "maxFeePerGas", quantity, None)
     tip = member(fields, "maxPriorityFeePerGas", quantity, None)
-    if price is not None and (max_fee is not None or tip is not None):
-        raise InvalidParams("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
     if price is not None or base_fee is None:
         price = SUGGESTED_TIP_WEI if price is None else price
         return LEGACY, price, price

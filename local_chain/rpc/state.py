@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from local_chain import tries
 from local_chain.calls import access_list_of, estimate_gas, run_call
+from local_chain.errors import ChainError
 from local_chain.evm import NO_CHANGES, Call, Changes
 from local_chain.headers import EMPTY_CODE_HASH
 from local_chain.rpc.overrides import block_overrides, state_overrides
 from local_chain.rpc.quantities import (
     LATEST,
     BlockRef,
-    InvalidParams,
     Json,
     access_list,
     address,
@@ -132,8 +132,9 @@ def create_access_list(node: Node, fields: Mapping[str, Json], ref: BlockRef, ch
 
 
 def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:
-    """The message of a transaction object; its fee fields play no part in a call."""
+    """The message of a transaction object."""
     most = node.chain.genesis.gas_limit
+    max_fee, tip = offered_fees(fields)
     return Call(
         sender=member(fields, "from", address, bytes(20)),
         to=member(fields, "to", address, None),
@@ -142,14 +143,30 @@ def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:
         gas=min(member(fields, "gas", quantity, most) or most, most),
         access_list=member(fields, "accessList", access_list, ()),
         authorizations=member(fields, "authorizationList", authorizations, ()),
+        max_fee=max_fee,
+        max_priority_fee=tip,
     )
+
+
+def offered_fees(fields: Mapping[str, Json]) -> tuple[int, int]:
+    """The maximal fee and tip that a transaction object offers; a gas price is both."""
+    price = member(fields, "gasPrice", quantity, None)
+    max_fee = member(fields, "maxFeePerGas", quantity, None)
+    tip = member(fields, "maxPriorityFeePerGas", quantity, None)
+    if price is None:
+        return max_fee or 0, tip or 0
+    if max_fee is not None or tip is not None:
+        raise ChainError("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    return price, price
 
 
 def call_data(fields: Mapping[str, Json]) -> bytes:
     """The ``input`` or ``data`` of a transaction object; when both are given they must agree."""
     newer, older = member(fields, "input", data, None), member(fields, "data", data, None)
     if newer is not None and older is not None and newer != older:
-        raise InvalidParams('both "data" and "input" are set and not equal')
+        raise ChainError(
+            'both "data" and "input" are set and not equal. Please use "input" to pass transaction call data'
+        )
     return newer if newer is not None else older or b""
 
 

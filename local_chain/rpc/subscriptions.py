@@ -58,7 +58,7 @@ def subscribe(node: Node, channel: Channel, name: str, wanted: Json) -> Json:
     elif wanted is None or (isinstance(wanted, bool) and name == PENDING):
         subscription = Subscription(name, full=bool(wanted))
     else:
-        raise InvalidParams(f"too many arguments: {name} takes no option")
+        raise InvalidParams(f"too many arguments, want at most 1: {name} takes no option")
     node.channels[channel] = None
     return channel.add(subscription)
 

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_chain.rpc import dispatch
 from local_chain.rpc.dispatch import MAX_BATCH
 from local_chain.rpc.quantities import BlockRef, InvalidParams, block_ref, data, quantity, slot
 from local_chain.rpc.registry import METHODS
 from local_chain.server import MAX_BODY_BYTES
+from tests.support.chain import RpcError
 
 if TYPE_CHECKING:
     from tests.support.chain import RunningChain
@@ -34,8 +36,8 @@ def request(method: str, *params: object) -> dict:
         (b"{", -32700, "parse error"),
         (b"\xff\xfe", -32700, "parse error"),
         (b"[" * 100_000, -32700, "parse error"),
-        (b"[]", -32600, "batch of 1 to"),
-        (json.dumps([request("eth_chainId")] * (MAX_BATCH + 1)).encode(), -32600, "batch of 1 to"),
+        (b"[]", -32600, "empty batch"),
+        (json.dumps([request("eth_chainId")] * (MAX_BATCH + 1)).encode(), -32600, "batch too large"),
         (b"1", -32600, "expected an object"),
         (b'"eth_chainId"', -32600, "expected an object"),
         (b'{"id": 1}', -32600, '"jsonrpc": "2.0" and a method'),
@@ -49,7 +51,7 @@ def request(method: str, *params: object) -> dict:
         (
             request("eth_getBalance", ADDRESS, "latest", 1),
             -32602,
-            "too many arguments: expected at most 2, got 3",
+            "too many arguments, want at most 2",
         ),
         (request("eth_getBalance", "0x11"), -32602, "invalid argument 0: expected 20 bytes, got 1"),
         (request("eth_getBalance", ADDRESS[:-1] + "g"), -32602, "expected hex data"),
@@ -58,7 +60,7 @@ def request(method: str, *params: object) -> dict:
         (request("eth_getBalance", ADDRESS, "0x01"), -32602, "expected a hex quantity"),
         (request("eth_getBalance", ADDRESS, {}), -32602, "either blockHash or blockNumber"),
         (request("eth_getBalance", ADDRESS, hex(1 << 63)), -32602, "at most 63 bits"),
-        (request("eth_getBalance", ADDRESS, "0x" + "11" * 32), -32000, "header not found"),
+        (request("eth_getBalance", ADDRESS, "0x" + "11" * 32), -32000, "header for hash not found"),
         (request("eth_getBlockByNumber", "latest", "yes"), -32602, "expected true or false"),
         (request("eth_getStorageAt", ADDRESS, "0x" + "1" * 65), -32602, "a storage slot"),
         (request("eth_getProof", ADDRESS, "0x0"), -32602, "expected a list"),
@@ -66,25 +68,35 @@ def request(method: str, *params: object) -> dict:
         (request("eth_call", "0x"), -32602, "expected an object"),
         (request("eth_call", {"to": "0x1"}), -32602, "to: expected hex data"),
         (request("eth_call", {"to": ADDRESS, "data": "0x1"}), -32602, "data: expected hex data"),
-        (request("eth_call", {"data": "0x11", "input": "0x22"}), -32602, 'both "data" and "input"'),
+        (request("eth_call", {"data": "0x11", "input": "0x22"}), -32000, 'both "data" and "input"'),
+        (
+            request("eth_call", {}, "latest", {ADDRESS: {"state": {}, "stateDiff": {}}}),
+            -32000,
+            f"account {ADDRESS} has both 'state' and 'stateDiff'",
+        ),
         (request("eth_call", {"to": ADDRESS, "value": "1"}), -32602, "value: expected a hex quantity"),
-        (request("eth_sendRawTransaction", "0x"), -32000, "transaction size"),
+        (request("eth_sendRawTransaction", "0x"), -32000, "typed transaction too short"),
         (request("eth_sendTransaction", {"from": ADDRESS, "to": ADDRESS}), -32000, "unknown account"),
         (
             request("eth_getLogs", {"fromBlock": "0x2", "toBlock": "0x1"}),
-            -32602,
-            "fromBlock is after toBlock",
+            -32000,
+            "invalid block range params",
         ),
         (request("eth_getLogs", {"topics": [[["0x"]]]}), -32602, "topics: expected hex data"),
         (request("eth_getLogs", {"topics": [None] * 5}), -32602, "at most 4 items"),
         (
             request("eth_getLogs", {"blockHash": "0x" + "11" * 32, "fromBlock": "0x0"}),
             -32602,
-            "both blockHash",
+            "both BlockHash",
         ),
-        (request("eth_feeHistory", "0x1", "latest", [50, 10]), -32602, "ascending"),
-        (request("eth_feeHistory", "0x1", "latest", [101]), -32602, "from 0 to 100"),
+        (request("eth_feeHistory", "0x1", "latest", [50, 10]), -32000, "#0:50.000000 >= #1:10.000000"),
+        (request("eth_feeHistory", "0x1", "latest", [101]), -32000, "invalid reward percentile: 101.000000"),
         (request("eth_getTransactionReceipt", "0x12"), -32602, "expected 32 bytes, got 1"),
+        (request("eth_feeHistory", "0x1", "0xff", []), -32000, "beyond head block: requested 255, head 0"),
+        (request("eth_getLogs", {"blockHash": "0x" + "11" * 32}), -32000, "unknown block"),
+        (request("eth_getBlockByHash", "0x12"), -32602, "expected 32 bytes, got 1"),
+        (request("eth_getBlockByHash", "latest"), -32602, "expected hex data"),
+        (request("eth_createAccessList", {"from": ADDRESS}), -32000, "without any data provided"),
         (request("debug_getRawHeader", "0xffff"), -32000, "header not found"),
         (request("evm_increaseTime", hex(1 << 64)), -32000, "cannot move time"),
         (request("evm_setNextBlockTimestamp", "0x1"), -32000, "is not after the head"),
@@ -218,3 +230,57 @@ def test_an_answers_head_and_body_come_together(chain) -> None:
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(head + body)
             assert client.recv(65_536).endswith(b"}")
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("eth_call", [{"to": ADDRESS}, "latest", {ADDRESS: {"code": "0x5b5f56"}}]),
+        ("eth_estimateGas", [{"to": ADDRESS}, "latest", {ADDRESS: {"code": "0x5b5f56"}}]),
+        ("eth_createAccessList", [{"to": ADDRESS}, "latest", {ADDRESS: {"code": "0x5b5f56"}}]),
+        (
+            "debug_traceCall",
+            [
+                {"to": ADDRESS},
+                "latest",
+                {"tracer": "callTracer", "stateOverrides": {ADDRESS: {"code": "0x5b5f56"}}},
+            ],
+        ),
+        (
+            "eth_simulateV1",
+            [
+                {
+                    "blockStateCalls": [
+                        {"stateOverrides": {ADDRESS: {"code": "0x5b5f56"}}, "calls": [{"to": ADDRESS}]}
+                    ]
+                }
+            ],
+        ),
+    ],
+)
+def test_a_stranger_holds_the_node_for_a_bounded_time(
+    node, monkeypatch: pytest.MonkeyPatch, method: str, params: list
+) -> None:
+    monkeypatch.setattr(dispatch, "MAX_EXECUTION_S", 0.05)
+    node.privileged = False
+    with pytest.raises(RpcError) as refused:
+        node.rpc(method, *params)
+    assert (refused.value.code, refused.value.message) == (-32000, "execution aborted (timeout = 0.05s)")
+    assert node.chain.store.nodes._open == {}
+    node.privileged = True
+    assert node.send(node.signed())["status"] == "0x1"
+
+
+def test_all_calls_of_a_strangers_batch_share_one_bound(node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_EXECUTION_S", 0.05)
+    node.privileged = False
+    endless = request("eth_call", {"to": ADDRESS}, "latest", {ADDRESS: {"code": "0x5b5f56"}})
+    answers = node.post([endless, *[request("eth_call", {"to": ADDRESS})] * 3])
+    assert {answer["error"]["code"] for answer in answers} == {-32000}
+
+
+def test_the_owner_of_the_machine_may_take_any_time(node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_EXECUTION_S", 0.0)
+    call = {"to": ADDRESS, "gas": hex(300_000)}
+    with pytest.raises(RpcError, match="out of gas"):
+        node.rpc("eth_call", call, "latest", {ADDRESS: {"code": "0x5b5f56"}})

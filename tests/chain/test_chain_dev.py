@@ -50,7 +50,6 @@ def transfer(node, **fields) -> str:
     ("method", "params", "says"),
     [
         ("eth_call", [{}, "latest", {NOBODY: {"blance": "0x1"}}], "got blance"),
-        ("eth_call", [{}, "latest", {NOBODY: {"state": {}, "stateDiff": {}}}], "both state and stateDiff"),
         ("eth_call", [{}, "latest", {NOBODY: {"state": {"0x1": "0x1"}}}], "expected hex data"),
         ("eth_call", [{}, "latest", {NOBODY: {"nonce": "0x1" + "0" * 16}}], "at most 64 bits"),
         ("eth_call", [{}, "latest", {"0x12": {}}], "expected 20 bytes"),

@@ -138,20 +138,33 @@ def test_a_pool_never_holds_more_than_its_limit_and_drops_leave_no_gaps(arrivals
 
 
 def test_the_same_transaction_twice_is_already_known(node) -> None:
+    node.node.instant = False
+    raw = "0x" + node.signed().hex()
+    node.rpc("eth_sendRawTransaction", raw)
+    with pytest.raises(RpcError, match="already known"):
+        node.rpc("eth_sendRawTransaction", raw)
+
+
+def test_a_mined_transaction_has_a_nonce_that_is_too_low(node) -> None:
     raw = node.signed()
     node.send(raw)
-    with pytest.raises(RpcError, match="already known"):
+    with pytest.raises(RpcError, match="nonce too low: next nonce 1, tx nonce 0"):
         node.send(raw)
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"chain_id": 1}, "invalid chain id: expected 31337, got 1"),
+        ({"chain_id": 1}, "invalid sender: invalid chain id for signer: have 1 want 31337"),
         ({"gas": 30_000_001}, "exceeds block gas limit"),
-        ({"gas": 20_999}, "intrinsic gas too low: have 20999, want 21000"),
+        ({"gas": 20_999}, "intrinsic gas too low: gas 20999, minimum needed 21000"),
         ({"data": b"\xff" * 10_000, "gas": 200_000}, "intrinsic gas too low"),
-        ({"value": 10_000 * 10**18}, "insufficient funds for gas * price + value"),
+        ({"value": 10_000 * 10**18}, "overshot 300000000000000"),
+        (
+            {"to": None, "data": bytes(49_153), "gas": 9**7},
+            "max initcode size exceeded: code size 49153, limit 49152",
+        ),
+        ({"to": None, "data": bytes(4_096), "gas": 69_639}, "gas 69639, minimum needed 69640"),
         ({"max_fee": 10, "max_priority_fee": 1}, "max fee per gas less than block base fee"),
         ({"kind": 4}, "at least one authorization"),
     ],

@@ -238,8 +238,114 @@ def test_an_estimate_of_what_always_fails_is_the_failure(node, box) -> None:
 def test_a_call_needs_neither_funds_nor_nonce_but_moves_no_money_that_is_not_there(node) -> None:
     poor = "0x" + "55" * 20
     assert node.rpc("eth_call", {"from": poor, "to": "0x" + "66" * 20}) == "0x"
-    with pytest.raises(RpcError, match="insufficient balance for transfer"):
-        node.rpc("eth_call", {"from": poor, "to": "0x" + "66" * 20, "value": "0x1"})
+    call = {"from": poor, "to": "0x" + "66" * 20}
+    with pytest.raises(
+        RpcError, match=r"err: insufficient funds for gas .* have 0 want 1 .supplied gas 30000000"
+    ):
+        node.rpc("eth_call", call | {"value": "0x1"})
+    with pytest.raises(RpcError, match="have 0 want 300000000000000000"):
+        node.rpc("eth_call", call | {"gasPrice": hex(10**10)})
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "said"),
+    [
+        ("eth_call", {"gas": "0x5000"}, "err: intrinsic gas too low: have 20480, want 21000"),
+        ("eth_call", {"gasPrice": "0x1"}, "maxFeePerGas: 1, baseFee: "),
+        (
+            "eth_call",
+            {"maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x2"},
+            "priority fee per gas higher than",
+        ),
+        ("eth_call", {"gasPrice": "0x1", "maxFeePerGas": "0x2"}, "both gasPrice and"),
+        ("eth_call", {"to": None, "data": "0x" + "00" * 49_153}, "code size 49153 limit 49152"),
+        ("eth_estimateGas", {"value": hex(10**30)}, "failed with 30000000 gas: insufficient funds for gas"),
+        (
+            "eth_estimateGas",
+            {"value": hex(10**30), "gasPrice": hex(10**10)},
+            "insufficient funds for transfer",
+        ),
+        (
+            "eth_createAccessList",
+            {"gas": "0x5000"},
+            "failed to apply transaction: err: intrinsic gas too low",
+        ),
+        ("debug_traceCall", {"gas": "0x5000"}, "tracing failed: intrinsic gas too low: have 20480"),
+        ("debug_traceCall", {"value": hex(10**30)}, "tracing failed: insufficient funds for gas"),
+    ],
+)
+def test_a_call_that_no_block_could_hold_is_refused_in_geths_words(
+    node, method: str, fields: dict, said: str
+) -> None:
+    sender = node.rpc("eth_accounts")[0]
+    with pytest.raises(RpcError) as refused:
+        node.rpc(method, {"from": sender, "to": "0x" + "66" * 20} | fields)
+    assert (refused.value.code, said in refused.value.message) == (-32000, True), refused.value.message
+
+
+def test_an_estimate_tries_no_more_gas_than_the_sender_can_pay_for(node) -> None:
+    endless = {"0x" + "66" * 20: {"code": "0x5b5f56"}}
+    poor = {"0x" + "55" * 20: {"balance": hex(10**15)}}
+    call = {"from": "0x" + "55" * 20, "to": "0x" + "66" * 20, "gasPrice": hex(10**10)}
+    with pytest.raises(RpcError, match=r"gas required exceeds allowance \(100000\)"):
+        node.rpc("eth_estimateGas", call, "latest", endless | poor)
+
+
+def test_a_call_pays_and_sees_the_price_that_it_offers_and_without_one_sees_no_base_fee(node) -> None:
+    # base fee, gas price and the caller's balance
+    code = {"0x" + "66" * 20: {"code": "0x485f523a602052333160405260605ff3"}}
+    rich = {"0x" + "55" * 20: {"balance": hex(10**18)}}
+    call = {"from": "0x" + "55" * 20, "to": "0x" + "66" * 20, "gas": hex(100_000)}
+    base_fee = int(node.rpc("eth_getBlockByNumber", "latest")["baseFeePerGas"], 16)
+
+    def seen(**fees: str) -> list[int]:
+        words = bytes.fromhex(node.rpc("eth_call", call | fees, "latest", code | rich)[2:])
+        return [int.from_bytes(words[at : at + 32], "big") for at in (0, 32, 64)]
+
+    assert seen() == [0, 0, 10**18]
+    price = 2 * base_fee
+    assert seen(gasPrice=hex(price)) == [base_fee, price, 10**18 - 100_000 * price]
+    paid = base_fee + 5
+    assert seen(maxFeePerGas=hex(price), maxPriorityFeePerGas="0x5") == [
+        base_fee,
+        paid,
+        10**18 - 100_000 * paid,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0x01, "assert(false)"),
+        (0x11, "arithmetic underflow or overflow"),
+        (0x32, "out-of-bounds access of an array or bytesN"),
+        (0x99, "unknown panic code: 0x99"),
+    ],
+)
+def test_a_panic_is_told_in_geths_words(node, code: int, said: str) -> None:
+    echo = {"0x" + "66" * 20: {"code": "0x365f5f37365ffd"}}  # reverts with what it is sent
+    with pytest.raises(RpcError) as refused:
+        node.rpc("eth_call", {"to": "0x" + "66" * 20, "data": f"0x4e487b71{code:064x}"}, "latest", echo)
+    assert (refused.value.code, refused.value.message) == (3, f"execution reverted: {said}")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("0x50", "stack underflow (0 <=> 1)"),
+        ("0x5f01", "stack underflow (1 <=> 2)"),
+        ("0x80", "stack underflow"),
+        ("0x5b5f600056", "stack limit reached 1024 (1023)"),
+    ],
+)
+def test_a_stack_that_is_too_small_or_too_large_is_told_in_geths_words(node, code: str, said: str) -> None:
+    with pytest.raises(RpcError) as refused:
+        node.rpc("eth_call", {"to": "0x" + "66" * 20}, "latest", {"0x" + "66" * 20: {"code": code}})
+    assert (refused.value.code, refused.value.message) == (-32000, said)
+
+
+def test_logs_after_the_head_are_none_yet(node) -> None:
+    assert node.rpc("eth_getLogs", {"fromBlock": "0xff"}) == []
 
 
 @pytest.mark.parametrize("fork", ["berlin", "london", "paris", "shanghai", "cancun", "prague"])

@@ -93,7 +93,7 @@ def test_a_mistake_has_its_error_and_the_socket_lives(chain: RunningChain, body:
 def test_subscriptions_are_refused_over_http(chain: RunningChain) -> None:
     with pytest.raises(RpcError, match="notifications not supported") as refused:
         chain.rpc("eth_subscribe", "newHeads")
-    assert refused.value.code == -32001
+    assert refused.value.code == -32601
 
 
 @pytest.mark.parametrize(

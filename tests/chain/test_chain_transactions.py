@@ -156,8 +156,8 @@ def put(index: int, value):
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b"", "size: expected 1 to"),
-        (b"\x02" * 200_000, "size: expected 1 to"),
+        (b"", "typed transaction too short"),
+        (b"\x02" * 200_000, "oversized data: transaction size 200000, limit 131072"),
         (b"\x03" + b"\xc0", "blob transactions (type 3) are not supported"),
         (b"\x05\xc0", "type not supported: expected 0, 1, 2 or 4, got 5"),
         (b"\x7f", "type not supported"),
