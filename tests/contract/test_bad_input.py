@@ -116,6 +116,14 @@ def said(world: World, device: Device, **changes: Any) -> Receipt:
     return send(world, "submit_event", (device.report(device.event(FIRST, REJECTED, **changes)),))
 
 
+def after_the_last_publication(world: World, device: Device) -> Receipt:
+    """A channel's numbers are used up: the next one would not fit its 32 bits, and begin again at 0."""
+    beta = digest("beta")
+    world.publish(beta, FIRST, sequence=U32)
+    world.machine.advance(12)
+    return send(world, "publish", world.publish_args(beta, SECOND, sequence=0))
+
+
 def after_the_last_sequence(world: World, device: Device) -> Receipt:
     world.submit(device.event(FIRST, REJECTED, sequence=U32, previous=b"\0" * 32), device)
     device.sequence = 0
@@ -217,7 +225,8 @@ BAD: dict[str, tuple[Callable[[World, Device], Receipt], str]] = {
     "the last governors removed": (last_governors, "threshold above the members"),
     "a sequence that jumps": (lambda w, d: publish(w, sequence=10 + 65_537), "sequence jumps too far"),
     "a sequence that stays": (lambda w, d: publish(w, sequence=10), "sequence not above the channel's"),
-    "a sequence that overflows": (after_the_last_sequence, "event is recorded already"),
+    "a channel's sequence that overflows": (after_the_last_publication, "sequence not above the channel's"),
+    "a device's sequence that overflows": (after_the_last_sequence, "event is recorded already"),
     "a batch of none": (batched(0), "empty list"),
     "a batch of 513": (batched(513), ""),
     # What is missing of a list reads as zero, which no signature survives.
