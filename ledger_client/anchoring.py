@@ -111,15 +111,16 @@ def anchor(
 ) -> Made:
     """Put a batch on IPFS, pinned, and its root into the journal's log; one that is there already is found.
 
-    The block goes first: a root whose leaves nobody holds would prove nothing. Raises NotGatewayError and
-    what `ipfs` and `send` raise.
+    The block goes first: a root whose leaves nobody holds would prove nothing. For the same reason a log of
+    this root that names another block or count is somebody's nonsense, and no anchor of the batch. Raises
+    NotGatewayError and what `ipfs` and `send` raise.
     """
     content = ipfs.put_block(batch.encode(), DAG_CBOR, pin=True)
     root = batch.root
     newest = journal.network.block_number()
     for found in journal.anchors(from_block=from_block, to_block=newest, root=root):
-        log = found.log
-        return Made(batch, content, log.transaction, log.block_number, already=True)
+        if (found.anchored.content, found.anchored.count) == (content.digest, len(batch.events)):
+            return Made(batch, content, found.log.transaction, found.log.block_number, already=True)
     receipt = send(journal.anchor(root, content.digest, len(batch.events)))
     return Made(batch, content, receipt.transaction, receipt.block_number, already=False)
 

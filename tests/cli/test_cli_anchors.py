@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from device_verifier.anchors import anchored_events
 from ledger_client.config import checksum_address, load_config
 from ledger_client.governance import DELAY_S
+from ledger_client.journal import Journal
+from ledger_client.network import Network
 from ledger_client.signers import dev_account
+from ledger_client.transactions import prepare, send
 from ledger_protocol.release.trust_root import SignedTrustRoot, TrustRoot
-from ledger_protocol.report.anchor import AnchorProof
+from ledger_protocol.report.anchor import AnchorBatch, AnchorProof
 from ledger_protocol.report.event import EventKind
 from tests.support.chain import chain_process
 from tests.support.device_twin import DeviceTwin
@@ -241,3 +245,23 @@ def test_a_transaction_that_anchors_nothing_is_named(world: World) -> None:
     publish = world.maker.json("channel", "create", "other", "--group", "9", "--yes")["transactions"][0]
     line = ["proof", "anchor", publish["transaction"], "--out", "x.anchored", "--device", GATEWAY.text]
     assert "anchors nothing in this journal" in world.maker.refused(*line, code=2)
+
+
+def test_an_anchor_of_the_same_root_that_leads_nowhere_is_not_taken_for_the_batch(
+    world: World, chain: RunningChain
+) -> None:
+    """A gateway whose key was stolen is faster, and says another block or another count."""
+    twin = world.enrolled("overtaken")
+    twin.say(EventKind.CHECKED, ONE)
+    folder = world.folder("overtaken", a=twin)
+    network = Network([chain.url], chain_id=None, timeout_s=20, receipt_timeout_s=20)
+    journal = Journal(network, world.journal)
+    batch = AnchorBatch(chain_id=world.chain_id, journal=world.journal, events=(twin.items[0].signed,))
+    root, content = batch.root, sha256(batch.encode()).digest()
+    for call in (journal.anchor(root, bytes(31) + b"\x01", 1), journal.anchor(root, content, 2)):
+        send(network, prepare(network, call, GATEWAY), GATEWAY)
+    network.close()
+    (made,) = world.anchor(folder)["anchors"]
+    assert not made["already"]
+    (again,) = world.anchor(folder)["anchors"]
+    assert (again["already"], again["transaction"]) == (True, made["transaction"])
