@@ -177,7 +177,7 @@ def _row(channels: int, devices: int, world: World, header: bytes, release: Rele
 
 
 def channel_file(world: World, header: bytes, index: int, release: Release) -> bytes:
-    """Make the file that serves devices on any of the channel's last 16 releases, of which none is revoked."""
+    """Make the file that serves devices on any of the channel's last 16 releases, none of them revoked."""
     older = [state.revoked_key(digest("older", index, age)) for age in range(COVERED_RELEASES - 1)]
     answer = world.get_proof(LEDGER, [*keys_of(index, release), *older])
     return proof_from_rpc(header, answer, envelopes=[bytes(36)] * COVERED_RELEASES).encode()
