@@ -252,9 +252,26 @@ def join_notes(notes: Iterable[bytes], trust: WitnessTrust) -> bytes:
         )
     # The verifier refuses two lines of one name and key id, so one of two colliding keys is left out.
     unique = {(line.name, line.key_id): line for line in lines[newest].values()}
-    joined = WitnessNote(newest, tuple(unique[key] for key in sorted(unique))).encode()
+    joined = _joined(newest, list(unique.values()), trust.threshold)
     verify_note(joined, trust)
     return joined
+
+
+def _joined(checkpoint: Checkpoint, lines: list[NoteSignature], threshold: int) -> bytes:
+    """Encode a note of the newest of these lines: all, or as many as there is room for. The k-th newest time
+    stays what it is. Raises QuorumError where there is no room for the threshold.
+    """
+    newest_first = sorted(lines, key=lambda line: line.time, reverse=True)
+    for count in range(len(lines), threshold - 1, -1):
+        chosen = sorted(newest_first[:count], key=lambda line: (line.name, line.key_id))
+        with suppress(LimitError):
+            return WitnessNote(checkpoint, tuple(chosen)).encode()
+    raise QuorumError(
+        "note of pinned witnesses",
+        expected=f"room for {threshold} signatures in {MAX_NOTE_BYTES} bytes",
+        got=len(lines),
+        hint="their names are too long: a new trust root has to name them otherwise",
+    )
 
 
 def _pinned(trust: WitnessTrust) -> tuple[WitnessKey, ...]:

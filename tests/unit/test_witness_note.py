@@ -331,6 +331,28 @@ def test_of_several_notes_of_one_witness_the_newest_is_joined():
     assert times == {"w0.example": NOW_S + 9, "w1.example": NOW_S, "w2.example": NOW_S}
 
 
+def long_named(name_chars):
+    many = Witnesses(32)
+    many.names = [f"{place:02}" + "w" * (name_chars - 2) for place in range(32)]
+    return many, [many.note(POINT, [place], time_s=NOW_S + place) for place in range(32)]
+
+
+def test_of_more_signatures_than_a_note_holds_the_newest_are_joined():
+    many, notes = long_named(200)
+    trust = many.trust(17)
+    joined = WitnessNote.decode(join_notes(notes, trust))
+    times = {line.time for line in joined.signatures}
+    assert 17 <= len(times) < 32
+    assert times == set(range(NOW_S + 32 - len(times), NOW_S + 32))
+    assert verify_note(joined.encode(), trust).witnessed_at == NOW_S + 15
+
+
+def test_witnesses_whose_names_leave_no_room_for_a_quorum_are_not_joined():
+    many, notes = long_named(255)
+    with pytest.raises(QuorumError, match="room for 31"):
+        join_notes(notes, many.trust(31))
+
+
 def test_two_blocks_of_one_height_are_not_joined_into_one():
     fork = replace(POINT, hash=b"\x0c" * 32)
     notes = [single(n) for n in range(3)] + [single(n, fork) for n in (2, 3, 4)]
