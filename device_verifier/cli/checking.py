@@ -8,7 +8,7 @@ from typing import Final
 
 from device_verifier import updater
 from device_verifier.assembly import network_sources, open_agent, open_bundle_sources
-from device_verifier.cli.output import Answer
+from device_verifier.cli.output import Answer, steps_document
 from device_verifier.cli.views import is_old_view, seen_document, seen_sentence
 from device_verifier.config import DeviceConfig
 from device_verifier.diagnostics import diagnostics
@@ -113,7 +113,7 @@ def old_view(error: DeviceError, arguments: argparse.Namespace, schema: str) -> 
         "action": Action.REFUSE.value,
         "reason": error.reason.value,
         "target": None,
-        "steps": _steps(error.steps),
+        "steps": steps_document(error.steps),
         **seen_document(error.header),
     }
     lines = [
@@ -141,15 +141,8 @@ def decision_document(decision: Decision) -> dict[str, object]:
         "action": decision.action.value,
         "reason": decision.reason.value,
         "target": None if decision.target is None else hex_text(decision.target),
-        "steps": _steps(decision.steps),
+        "steps": steps_document(decision.steps),
     }
-
-
-def _steps(steps: tuple[Step, ...]) -> list[dict[str, object]]:
-    return [
-        {"check": s.check, "what": s.what, "expected": s.expected, "found": s.found, "ok": s.ok}
-        for s in steps
-    ]
 
 
 def _learned(consultation: Consultation) -> dict[str, object]:

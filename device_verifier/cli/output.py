@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from device_verifier.errors import DeviceError
+from device_verifier.steps import Step
 
-__all__ = ["Answer", "OutputFormat", "print_answer", "print_error"]
+__all__ = ["Answer", "OutputFormat", "print_answer", "print_error", "steps_document"]
 
 
 class OutputFormat(StrEnum):
@@ -61,8 +62,17 @@ def print_error(error: DeviceError, output_format: OutputFormat) -> None:
             "got": error.got,
             "hint": error.hint or error.reason.advice,
             "exit_code": error.exit_code,
+            "steps": steps_document(error.steps),
         }
         print_answer(Answer(document, ""), output_format)
+
+
+def steps_document(steps: tuple[Step, ...]) -> list[dict[str, object]]:
+    """Return how each check went, for programs."""
+    return [
+        {"check": s.check, "what": s.what, "expected": s.expected, "found": s.found, "ok": s.ok}
+        for s in steps
+    ]
 
 
 def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:

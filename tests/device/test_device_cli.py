@@ -202,6 +202,13 @@ def test_errors_are_documents_for_programs(site):
     assert (code, document["schema"], document["reason"]) == (2, "fwledger/device-error/1", "usage")
 
 
+def test_a_refusal_says_to_programs_how_far_it_came(site):
+    site.device.repository.seal(signers=[0, 1])
+    code, document = site.json("check")
+    assert (code, document["reason"]) == (1, "header-quorum")
+    assert [(step["check"], step["ok"]) for step in document["steps"]] == [("V0", True), ("V1", False)]
+
+
 def test_a_reboot_needs_to_be_simulated(site):
     code, _, err = site("reboot")
     assert code == 2
