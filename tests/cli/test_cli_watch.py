@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger_client.config import checksum_address, load_config
-from ledger_client.watching import failures_to_halt, forecast
+from ledger_client.forecasting import failures_to_halt, forecast
 from ledger_protocol.ledger.contract_state import ChannelWord, Tally
 from ledger_protocol.ledger.rollout import share_bps
 from ledger_protocol.report.event import EventKind
