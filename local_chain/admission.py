@@ -41,9 +41,7 @@ def check_admission(
         )
     check_init_code(genesis.fork, transaction.to, transaction.data)
     if transaction.gas > head.gas_limit:
-        raise InvalidTransaction(
-            f"exceeds block gas limit: have {transaction.gas}, want at most {head.gas_limit}"
-        )
+        raise InvalidTransaction("exceeds block gas limit")
     least_gas = backend.intrinsic_gas(transaction)
     if transaction.gas < least_gas:
         raise InvalidTransaction(f"intrinsic gas too low: gas {transaction.gas}, minimum needed {least_gas}")
