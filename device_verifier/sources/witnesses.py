@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from device_verifier.asking import ask_all
@@ -52,9 +53,11 @@ class WitnessNotes:
         return self._get("newest")
 
     def at(self, heights: Sequence[int]) -> list[bytes]:
-        """Return its notes of these heights as far as it has them, unverified. Raises SourceUnreachable."""
-        notes = []
-        with self._http.operation(WITNESS_S):
+        """Return its notes of these heights, in their order, as far as it has them and until it fails;
+        unverified.
+        """
+        notes: list[bytes] = []
+        with self._http.operation(WITNESS_S), contextlib.suppress(SourceUnreachable):
             for height in heights:
                 answer = self._http.get(f"/fwledger/v1/witness/notes/{height}", max_bytes=MAX_NOTE_BYTES)
                 if answer.status == 200:
@@ -105,12 +108,13 @@ def collect_note(witnesses: Sequence[WitnessNotes], trust: WitnessTrust) -> Join
             silent.append(note)
             continue
         try:
-            newest.append((witness, note, WitnessNote.decode(note).checkpoint.number))
+            number = WitnessNote.decode(note).checkpoint.number
         except ProtocolError:
             continue  # no note at all: it counts for nobody
-    notes = [note for _, note, _ in newest] + _older(newest)
+        if _signers([note], trust):  # nor does a stranger's, and nobody is asked for its height
+            newest.append((witness, note, number))
     try:
-        joined = join_notes(notes, trust)
+        joined = join_notes([note for _, note, _ in newest] + _older(newest, trust), trust)
         return JoinedNote(joined, verify_note(joined, trust))
     except QuorumError as error:
         raise _too_few(error, silent) from error
@@ -126,14 +130,23 @@ def _signers(notes: Sequence[bytes], trust: WitnessTrust) -> int:
     return len(signers)
 
 
-def _older(newest: Sequence[tuple[WitnessNotes, bytes, int]]) -> list[bytes]:
+def _older(newest: Sequence[tuple[WitnessNotes, bytes, int]], trust: WitnessTrust) -> list[bytes]:
     """Return further notes, of the heights at which others stand."""
     heights = sorted({height for _, _, height in newest}, reverse=True)
     below = {
         witness: [height for height in heights if height < own][:MAX_OLDER] for witness, _, own in newest
     }
+    notes = [note for _, note, _ in newest]
+
+    def agree(found: Sequence[list[bytes]]) -> bool:
+        try:
+            join_notes([*notes, *chain.from_iterable(found)], trust)
+        except ProtocolError:
+            return False
+        return True
+
     asked = [witness for witness, wanted in below.items() if wanted]
-    answers = ask_all(asked, lambda witness: witness.at(below[witness]), grace_s=GRACE_S)
+    answers = ask_all(asked, lambda witness: witness.at(below[witness]), grace_s=GRACE_S, enough=agree)
     return [note for _, found in answers if not isinstance(found, DeviceError) for note in found]
 
 

@@ -191,19 +191,56 @@ def test_the_age_is_that_of_the_k_th_newest_witness():
         assert scene.consult(now_s=now).learned.view.header.age_s == 300
 
 
-def test_a_strangers_height_does_not_make_the_device_ask_for_ever():
+@pytest.mark.parametrize(("signer", "asked_for"), [("a stranger", 0), ("a pinned witness", MAX_OLDER)])
+def test_old_notes_of_many_heights_do_not_make_the_device_ask_for_ever(signer, asked_for):
     scene = noted()
     repository = scene.repository
     checkpoint = repository.checkpoint(repository.chain[-1])
-    strangers = Witnesses(5, seed=9)
+    signers = Witnesses(5, seed=9) if signer == "a stranger" else repository.witnesses
     fakes = [
-        Witness({n: strangers.note(repository.checkpoint(repository.chain[-1], number=n), [0])})
+        Witness({n: signers.note(repository.checkpoint(repository.chain[-1], number=n), [1])})
         for n in range(20)
     ]
     honest = Witness({100: repository.witnesses.note(checkpoint, [0], time_s=1)})
     with served(scene, honest, *fakes):
         assert scene.refusal().reason is Reason.NOTE_QUORUM
-    assert len(honest.paths) == 1 + MAX_OLDER
+    assert len(honest.paths) == 1 + asked_for
+
+
+def test_strangers_heights_do_not_crowd_out_the_one_that_enough_have():
+    scene = noted()
+    grow(scene, 20)
+    newest = scene.repository.chain[-1]
+    behind, *ahead = [notes_of(scene, 0, 100), *(notes_of(scene, place, 100, 119) for place in (1, 2))]
+    fakes = [
+        Witness({n: Witnesses(5, seed=9).note(scene.repository.checkpoint(newest, number=n), [0])})
+        for n in range(101, 111)
+    ]
+    with served(scene, behind, *ahead, *fakes):
+        assert WitnessNote.decode(asked(scene).note).checkpoint.number == 100
+
+
+def test_older_notes_over_a_slow_line_are_waited_for_until_enough_agree(monkeypatch):
+    monkeypatch.setattr(witnesses, "GRACE_S", 0.01)
+    scene = noted()
+    grow(scene, 5)
+    with served(scene, notes_of(scene, 0, 100), notes_of(scene, 1, 100, 104), notes_of(scene, 2, 100, 103)):
+        source = scene.ledgers[0]
+        _, _, last = source._witnesses
+        quick_at = last.at
+        last.at = lambda heights: threading.Event().wait(0.3) or quick_at(heights)
+        assert WitnessNote.decode(asked(scene).note).checkpoint.number == 100
+
+
+def test_a_witness_that_fails_on_the_way_gives_the_notes_that_came_before():
+    scene = noted()
+    witness = notes_of(scene, 0, 100)
+
+    def fails_below_100(method, path, body):
+        return witness(method, path, body) if path.endswith("/100") else (200, b"x" * 10_000)
+
+    with http_server(fails_below_100) as url:
+        assert WitnessNotes(url).at([100, 99]) == [witness.notes[100]]
 
 
 def test_a_witness_that_hangs_delays_nobody_for_long():
