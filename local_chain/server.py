@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from local_chain.node import Node
 
 MAX_BODY_BYTES = 5 << 20  # geth's limit
+BODY_TIMEOUT_S = 30  # of one that comes slowly: it holds memory meanwhile
 _KEEP_ALIVE_S = 75
+_CLOSING = {"Connection": "close"}
+_MAX_OPEN_FILES = 65_536  # as far as the system lets us; many systems begin with 1,024, a socket each
 _BACKLOG = 128
 _STACK_BYTES = (
     64 << 20
@@ -95,7 +99,11 @@ def application(
     async def serve(request: Request) -> Response:
         if loopback and not _is_local(request):
             return PlainTextResponse("this node serves its own machine only\n", status_code=403)
-        body = await _read(request)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await _read(request)
+        except TimeoutError:
+            return PlainTextResponse(f"expected a body within {BODY_TIMEOUT_S} s\n", 408, _CLOSING)
         if body is None:
             return PlainTextResponse(f"expected at most {MAX_BODY_BYTES} bytes\n", status_code=413)
         response = await worker.run(lambda: answer(node, body, privileged=loopback))
@@ -152,6 +160,10 @@ def is_loopback(host: str) -> bool:
 
 def run(app: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends the process; ``ready`` is called once requests are answered."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != allowed < _MAX_OPEN_FILES:
+        wanted = _MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _MAX_OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
     # uvicorn finishes what runs and then raises the signal again: being told to stop is no failure.
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
@@ -233,5 +245,7 @@ def _is_local(request: HTTPConnection) -> bool:
 def _guarded(job: Callable[[], None]) -> None:
     try:
         job()
+    except ChainError as error:  # such as a full disk: what was acknowledged stands, and what waits waits on
+        _log.error("%s failed: %s", getattr(job, "__name__", "a background job"), error)
     except Exception:  # the node lives on: the transactions wait, and the next request or block tries again
         _log.exception("%s failed", getattr(job, "__name__", "a background job"))

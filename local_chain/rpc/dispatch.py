@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_EXECUTION_S = 5.0  # of all that one body of a stranger runs, as geth's limit for one call: others wait
 MAX_BATCH = 1_000  # requests in one body: bounds how long one client holds the chain
+MAX_BATCH_ANSWER_BYTES = (
+    25_000_000  # geth's limit; the request that crosses it is the last that is carried out
+)
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32700,
     -32600,
@@ -42,7 +45,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32602,
     -32603,
 )
-SERVER_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32005, 3  # as geth numbers them
+SERVER_ERROR, ANSWER_TOO_LARGE, LIMIT_EXCEEDED, REVERTED = -32000, -32003, -32005, 3  # as geth numbers them
 
 # The modules fill the table when they are imported.
 METHOD_MODULES = (
@@ -95,9 +98,17 @@ def _answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | Non
         if request:
             text = f"batch too large: expected at most {MAX_BATCH} requests, got {len(request)}"
         return _encode(_failure(None, RpcError(INVALID_REQUEST, text)))
-    responses = [_single(node, item, privileged=privileged, channel=channel) for item in request]
-    present = [response for response in responses if response is not None]
-    return _encode(present) if present else None
+    parts: list[bytes] = []
+    room = MAX_BATCH_ANSWER_BYTES
+    for item in request:
+        if room < 0:
+            response = _too_large(item)
+        else:
+            response = _single(node, item, privileged=privileged, channel=channel)
+        if response is not None:
+            parts.append(_encode(response))
+            room -= len(parts[-1])
+    return b"[" + b",".join(parts) + b"]" if parts else None
 
 
 def _single(
@@ -119,6 +130,16 @@ def _single(
     else:
         response = {"jsonrpc": "2.0", "id": identifier, "result": result}
     return response if "id" in request else None
+
+
+def _too_large(request: Json) -> dict[str, Json] | None:
+    """The answer to a request that was not carried out: those before it have filled the batch's."""
+    if isinstance(request, dict) and "id" not in request:
+        return None
+    identifier = request.get("id") if isinstance(request, dict) else None
+    if isinstance(identifier, (dict, list, bool)):
+        identifier = None
+    return _failure(identifier, RpcError(ANSWER_TOO_LARGE, "response too large"))
 
 
 def _call(node: Node, request: dict[str, Json], *, privileged: bool, channel: Channel | None) -> Json:

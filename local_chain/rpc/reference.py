@@ -28,6 +28,7 @@ one of `latest`, `pending`, `safe`, `finalized`, `earliest`, or EIP-1898's objec
 | {dispatch.INVALID_PARAMS} | a parameter of the wrong type; the message names it |
 | {dispatch.INTERNAL} | a defect of ours, which the node's log tells |
 | {dispatch.SERVER_ERROR} | refused by the chain, in geth's words where geth has some |
+| {dispatch.ANSWER_TOO_LARGE} | the answers of a batch are too large: this request was not carried out |
 | {dispatch.LIMIT_EXCEEDED} | the answer would be too large |
 | {dispatch.REVERTED} | a call reverted: `data` is what the contract returned |
 """
