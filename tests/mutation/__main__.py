@@ -1,11 +1,12 @@
 """`make mutate`: change the verifiers a little, thousands of times, and see that a test notices each change.
 
-    python -m tests.mutation [--again] [GROUP...]
+    python -m tests.mutation [--go-on | --again | --report-only] [--share 0.3] [--minutes 20] [GROUP...]
 
 mutmut mutates a copy of the tree, one group of modules after another (groups.py). What the tests let live is
 looked up in survivors.toml, and docs/mutation-report.md is written: counts by module, and each survivor with the
-reason why it may. `--again` tries only what lived last time. Exit code 1 where fewer than 90 % died, or where one
-lives without a reason.
+reason why it may. The mutants of a module are tried in a shuffled order that is the same each time (sample.py), so
+that a run that takes a share or is stopped leaves a fair sample; `--go-on` tries more, `--again` only what lived.
+Exit code 1 where fewer than 90 % of a module's died, or where one lives without a reason.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
-from zlib import crc32
 
 from tests.mutation.groups import GROUPS, Group
 from tests.mutation.report import Mutant, Report, read_reasons
+from tests.mutation.sample import LEAST, chosen, judged, shuffled
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".cache" / "mutate"
@@ -53,9 +55,9 @@ SLOW = (
     "endless",
     "256_steps",
 )
-# Exit codes of a mutant's test run, as mutmut notes them: a failed test, pytest's own failure, out of time.
-KILLED = {1, 3, -24, 24, 36, 152, 255, -9, -11}
-UNTESTED = 33
+# Exit codes of a mutant's test run, as forks.py gives them, and as mutmut notes that no test reaches it.
+KILLED, OUT_OF_TIME, UNTESTED = 1, 36, 33
+DIED = {KILLED, OUT_OF_TIME}
 PYTEST = [
     "--hypothesis-profile=ci",
     "-p",
@@ -90,78 +92,98 @@ print(json.dumps({name: get_diff_for_mutant(name, path=path) for name, path in j
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[[], *(group.name for group in GROUPS)], metavar="GROUP")
-    parser.add_argument("--again", action="store_true", help="try only the mutants that lived last time")
-    parser.add_argument("--report-only", action="store_true", help="write the page of the last runs")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--go-on", action="store_true", help="keep the verdicts that there are, and try more")
+    how.add_argument("--again", action="store_true", help="try only the mutants that lived last time")
+    how.add_argument("--report-only", action="store_true", help="write the page of the last runs")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
-        "--share", type=int, default=1, help="try one in so many mutants, chosen by their names"
+        "--share", type=float, default=1, help=f"of each module's mutants (0 to 1), at least {LEAST}"
     )
-    chosen = parser.parse_args()
-    if not chosen.report_only:
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="for each group; then stop")
+    asked = parser.parse_args()
+    if not asked.report_only:
         for group in GROUPS:
-            if not chosen.groups or group.name in chosen.groups:
-                _run(group, again=chosen.again, workers=chosen.workers, share=chosen.share)
-    shown = [
-        group
-        for group in GROUPS
-        if not chosen.groups or group.name in chosen.groups or not chosen.report_only
-    ]
-    mutants = tuple(mutant for group in shown for mutant in _mutants(group))
+            if not asked.groups or group.name in asked.groups:
+                _run(group, asked)
+    mutants = tuple(mutant for group in GROUPS for mutant in _mutants(group))
     report = Report(mutants, read_reasons(REASONS))
     PAGE.write_text(report.page(), encoding="utf-8")
     print(report.summary())
     return 0 if report.good else 1
 
 
-def _run(group: Group, *, again: bool, workers: int, share: int) -> None:
+def _run(group: Group, asked: argparse.Namespace) -> None:
     work = WORK / group.name
-    if not again:
+    kept = asked.go_on or asked.again
+    if not kept:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         _copy(ROOT / name, work / name)
-        if again and name not in ("ledger_protocol", "device_verifier"):
+        if kept and name not in ("ledger_protocol", "device_verifier"):
             _copy(ROOT / name, work / "mutants" / name)
     configuration = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (work / "pyproject.toml").write_text(configuration + _settings(group), encoding="utf-8")
     # New tests have to be known, so which test reaches what is found out anew.
     (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     print(f"== {group.name}", flush=True)
-    made = [sys.executable, "-c", GENERATE, str(workers)]
+    made = [sys.executable, "-c", GENERATE, str(asked.workers)]
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(made, cwd=work, env=plain, check=True, stdout=subprocess.DEVNULL)
-    _judge(group, again=again, workers=workers, share=share)
+    _judge(group, asked)
 
 
-def _judge(group: Group, *, again: bool, workers: int, share: int) -> None:
-    """Run the tests that reach each mutant, in forks of one process that has collected them.
-
-    Of mutants that were not tried yet only one in `share` is, chosen by its name.
-    """
+def _judge(group: Group, asked: argparse.Namespace) -> None:
+    """Run the tests that reach each mutant, in forks of one process that has collected them."""
     work = WORK / group.name
     stats = json.loads((work / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
-    reach, seconds = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
-    plan = []
+    reach = stats["tests_by_mangled_function_name"]
+    places: list[tuple[float, str, list[str]]] = []
     for module in group.modules:
         meta = _meta(work, module)
-        for name, code in meta["exit_code_by_key"].items():
-            tests = sorted(reach.get(name.partition("__mutmut_")[0], ()), key=lambda test: seconds[test])
-            chosen = crc32(name.encode()) % share == 0 if code is None else code not in KILLED or not again
-            if tests and chosen:
-                plan.append((name, tests, 5 + int(8 * sum(seconds[test] for test in tests))))
-            elif not tests:
-                meta["exit_code_by_key"][name] = UNTESTED
+        known = meta["exit_code_by_key"]
+        order = shuffled(known)
+        sample = set(chosen(order, asked.share))
+        for place, name in enumerate(order):
+            tests = sorted(reach.get(name.partition("__mutmut_")[0], ()))
+            if not tests:
+                known[name] = UNTESTED
+            elif (
+                (known[name] not in {None, KILLED}) if asked.again else _wanting(known[name], name in sample)
+            ):
+                places.append((place / len(order), name, tests))
         _write_meta(work, module, meta)
+    # All modules advance together, so that a stopped run has the same share of each.
+    plan = [(name, tests) for _, name, tests in sorted(places)]
+    if not plan:
+        return
     (work / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    files = sorted({test.partition("::")[0] for _, tests, _ in plan for test in tests})
+    (work / "plan.codes").unlink(missing_ok=True)
+    files = sorted({test.partition("::")[0] for _, tests in plan for test in tests})
     environment = _environment(work) | {
         "MUTATION_PLAN": str(work / "plan.json"),
-        "MUTATION_WORKERS": str(workers),
+        "MUTATION_WORKERS": str(asked.workers),
+        "MUTATION_DEADLINE": str(time.time() + 60 * asked.minutes),
     }
     arguments = ["-q", "-p", "tests.mutation.forks", "-p", "no:xdist", *PYTEST, *files]
-    subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=work / "mutants", env=environment, check=True
-    )
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments], cwd=work / "mutants", env=environment, check=True
+        )
+    finally:
+        _note_codes(group)
+
+
+def _wanting(code: int | None, sampled: bool) -> bool:
+    return sampled and code in {None, UNTESTED}
+
+
+def _note_codes(group: Group) -> None:
+    """Keep the verdicts of a run, also of one that was stopped."""
+    work = WORK / group.name
+    if not (work / "plan.codes").exists():
+        return
     codes = json.loads((work / "plan.codes").read_text(encoding="utf-8"))
     for module in group.modules:
         meta = _meta(work, module)
@@ -204,21 +226,25 @@ pytest_add_cli_args_test_selection = {json.dumps(tests)}
 
 def _mutants(group: Group) -> list[Mutant]:
     work = WORK / group.name
-    codes: dict[str, tuple[str, int | None]] = {}
+    found: list[tuple[str, str, int | None]] = []
     for module in group.modules:
-        meta = work / "mutants" / f"{module}.meta"
-        if meta.exists():
-            found = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
-            codes |= {name: (module, code) for name, code in found.items()}
-    alive = {
-        name: module for name, (module, code) in codes.items() if code is not None and code not in KILLED
-    }
+        if (work / "mutants" / f"{module}.meta").exists():
+            codes = _meta(work, module)["exit_code_by_key"]
+            counted = set(judged(shuffled(codes), codes))
+            found += [(name, module, code if name in counted else None) for name, code in codes.items()]
+    alive = {name: module for name, module, code in found if code is not None and code not in DIED}
     diffs = _diffs(work, alive) if alive else {}
     return [
         Mutant(
-            name, module, code in KILLED, code in {5, UNTESTED}, diffs.get(name, ""), tried=code is not None
+            name,
+            module,
+            killed=code in DIED,
+            out_of_time=code == OUT_OF_TIME,
+            untested=code == UNTESTED,
+            diff=diffs.get(name, ""),
+            tried=code is not None,
         )
-        for name, (module, code) in codes.items()
+        for name, module, code in found
     ]
 
 

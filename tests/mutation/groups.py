@@ -63,6 +63,7 @@ GROUPS = (
                 "trusted_roots.py",
                 "headers.py",
                 "ledger_view.py",
+                "freshness.py",
                 "gates.py",
                 "refusals.py",
                 "release.py",
@@ -72,6 +73,7 @@ GROUPS = (
             f"tests/device/test_{name}.py"
             for name in (
                 "trusted_ledger",
+                "freshness",
                 "attacks_ledger",
                 "attacks_release",
                 "attacks_witnesses",
