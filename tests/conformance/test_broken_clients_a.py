@@ -1,8 +1,8 @@
 """Each broken client fails exactly the cases that its defect is about. One half; the other runs beside it."""
 
 import pytest
-from tests.conformance.defects import DEFECTS
 
+from tests.conformance.defects import DEFECTS
 from tests.conformance.judging import failed_cases
 
 HALF = DEFECTS[0::2]

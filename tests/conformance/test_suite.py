@@ -7,13 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.conformance.defects import DEFECTS
 
 from ledger_client.conformance.case import Device, Transport
 from ledger_client.conformance.catalogue import CASES
 from ledger_client.conformance.client import RESULT_SCHEMA
 from ledger_client.conformance.main import main
 from ledger_client.conformance.runner import DEVICE_SCHEMA, device_document
+from tests.conformance.defects import DEFECTS
 from tests.device.test_attacks_are_all_mounted import ATTACKS
 from tests.support.conformance_cases import PAGE, page
 
