@@ -25,6 +25,7 @@ from tests.contract.actors import (
     queue_args,
 )
 from tests.contract.evm import MACHINES, private_key
+from tests.contract.modelled.history import history, lost
 from tests.contract.modelled.journal import SKIPS, Pair
 from tests.contract.modelled.state import (
     ENROLLER,
@@ -112,6 +113,7 @@ class Play:
         keys = [*world.publishers, *world.governors, world.guardian, world.enroller, *NEWCOMERS]
         self.keys = {address(key): key for key in (*keys, GATEWAY_KEY, OPERATOR_KEY, world.anyone)}
         self.model.now = world.machine.time
+        self.recorded = history(model)
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -135,6 +137,9 @@ class Play:
         """Send what the model has just said `expected` of."""
         contract = self.world.ledger if function in self.world.ledger.functions else self.world.journal
         receipt = self.world.send(key, contract, function, *args)
+        # The words below are those of the contracts: `agree` holds each against their storage.
+        assert lost(self.recorded, history(self.model), by_devices=function.startswith("submit_")) == []
+        self.recorded = history(self.model)
         assert receipt.reason == (f"fwledger: {expected}" if expected else "")
         assert receipt.ok == (not expected)
         logs = [] if expected else self.model.logs
