@@ -151,15 +151,6 @@ class Store:
         """Return the names of the components whose slots were written and read back."""
         return frozenset(row[0] for row in self._rows("SELECT name FROM staged"))
 
-    def find_chunk(self, digest: bytes) -> list[ChunkRecord]:
-        """Return where the slots held a leaf with this SHA-256 when last written; the reader checks the
-        bytes.
-        """
-        rows = self._rows(
-            "SELECT slot, slot_class, offset, length FROM chunk WHERE digest = ? LIMIT 4", digest
-        )
-        return [ChunkRecord(row[0], row[1], row[2], row[3], digest) for row in rows]
-
     # --- reports ---
 
     def event_chain(self, journal: str) -> EventChain:

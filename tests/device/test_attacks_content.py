@@ -2,13 +2,18 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
+from device_verifier.durable import DurableSteps
 from device_verifier.errors import DeviceError, NotTrusted, SourceUnreachable
 from device_verifier.fetcher import WINDOW_BLOCKS, Leaf, fetch_image
+from device_verifier.held import HeldBlocks
 from device_verifier.pool import MAX_FAILURES, MAX_MISSES
-from device_verifier.sources.slot import SlotChunks
+from device_verifier.records import ChunkRecord
+from device_verifier.slots import SlotLayout
+from device_verifier.store import Store
 from ledger_protocol.content.cid import DAG_PB, RAW, Cid
 from ledger_protocol.content.unixfs import Link, encode_node
 from ledger_protocol.report.reasons import Reason
@@ -205,45 +210,56 @@ def test_leaves_are_named_with_their_places_for_the_next_update():
     assert sum(leaf.size_bytes for leaf in fetch.leaves) == len(IMAGE)
 
 
+@contextmanager
+def held_blocks(folder, index, holds=None):
+    """What a device that wrote `index` (digest: place) into slot a finds when that slot `holds` these bytes."""
+    paths = tuple(folder / f"rootfs.{slot}" for slot in "ab")
+    if holds is not None:
+        paths[0].write_bytes(holds)
+    with Store(folder / "state.db", steps=DurableSteps()) as store, store.change() as change:
+        change.add_chunks([ChunkRecord("a", "rootfs", *place, digest) for digest, place in index.items()])
+    held = HeldBlocks(folder / "state.db", SlotLayout({"rootfs": paths}))
+    try:
+        yield held
+    finally:
+        held.close()
+
+
+def index_at(start):
+    """Where the first three chunks of the image were written."""
+    places = range(0, 3 * CHUNK_BYTES, CHUNK_BYTES)
+    return {Cid.of(RAW, IMAGE[at : at + CHUNK_BYTES]).digest: (start + at, CHUNK_BYTES) for at in places}
+
+
 def test_chunks_that_the_active_slot_holds_are_not_fetched(tmp_path):
     fetch = Fetch()
-    slot = tmp_path / "slot-a"
-    slot.write_bytes(b"old header" + IMAGE[:12_288])
-    index = {
-        Cid.of(RAW, IMAGE[at : at + CHUNK_BYTES]).digest: (10 + at, CHUNK_BYTES)
-        for at in range(0, 12_288, CHUNK_BYTES)
-    }
-    chunks = SlotChunks(slot, index)
-    assert fetch.run(reuse=chunks).reused_bytes == 12_288
-    chunks.close()
+    index = index_at(10)
+    with held_blocks(tmp_path, index, b"old header" + IMAGE[: 3 * CHUNK_BYTES]) as held:
+        assert fetch.run(reuse=held).reused_bytes == 3 * CHUNK_BYTES
     assert bytes(fetch.written) == IMAGE
     assert not {Cid(RAW, digest) for digest in index} & {cid for m in fetch.mirrors for cid in m.asked}
 
 
 def test_a_wrong_delta_base_is_noticed_and_fetched_instead(tmp_path):
     fetch = Fetch()
-    slot = tmp_path / "slot-a"
-    slot.write_bytes(bytes(len(IMAGE)))  # not what the index says
-    index = {
-        Cid.of(RAW, IMAGE[at : at + CHUNK_BYTES]).digest: (at, CHUNK_BYTES)
-        for at in range(0, 12_288, CHUNK_BYTES)
-    }
-    assert fetch.run(reuse=SlotChunks(slot, index)).reused_bytes == 0
+    with held_blocks(tmp_path, index_at(0), bytes(len(IMAGE))) as held:  # not what the index says
+        assert fetch.run(reuse=held).reused_bytes == 0
     assert bytes(fetch.written) == IMAGE
 
 
 def test_a_wrong_delta_base_alone_is_unreachable_not_written(tmp_path):
     fetch = Fetch(mirrors=0)
-    slot = tmp_path / "slot-a"
-    slot.write_bytes(bytes(len(IMAGE)))
     index = {cid.digest: (0, CHUNK_BYTES) for cid in fetch.release.blocks}
-    assert fetch.refusal(reuse=SlotChunks(slot, index)).reason is Reason.CONTENT_UNAVAILABLE
+    with held_blocks(tmp_path, index, bytes(len(IMAGE))) as held:
+        assert fetch.refusal(reuse=held).reason is Reason.CONTENT_UNAVAILABLE
+    assert not fetch.written
 
 
 def test_a_slot_that_cannot_be_read_is_only_no_help(tmp_path):
     fetch = Fetch()
     index = {cid.digest: (0, CHUNK_BYTES) for cid in fetch.release.blocks}
-    assert fetch.run(reuse=SlotChunks(tmp_path / "gone", index)).reused_bytes == 0
+    with held_blocks(tmp_path, index) as held:
+        assert fetch.run(reuse=held).reused_bytes == 0
     assert bytes(fetch.written) == IMAGE
 
 

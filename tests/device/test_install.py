@@ -62,11 +62,10 @@ def test_a_full_disk_is_named_and_the_next_try_works(device):
 
 @pytest.mark.parametrize("what", ["write", "flush"])
 def test_a_disk_error_starts_again_from_zero(device, what):
-    release = device.release()
+    device.release()
     refused(SlotFailure, Reason.SLOT_WRITE, lambda: device.install(BrokenDisk(errno.EIO, what=what)))
     with device.store() as store:
-        leaf = next(cid for cid in release.blocks if cid.codec == 0x55)
-        assert store.find_chunk(leaf.digest) == []
+        assert store._rows("SELECT digest FROM chunk WHERE slot = 'b'") == []
     assert device.install().armed
 
 

@@ -20,7 +20,6 @@ from device_verifier.sources.gateway import GatewayBlocks
 from device_verifier.sources.http import HttpClient, HttpLimits
 from device_verifier.sources.relay import RelayLedger
 from device_verifier.sources.rpc import PUBLISHED_TOPIC, TRUST_ROOT_SET_TOPIC, RpcLedger
-from device_verifier.sources.slot import SlotChunks
 from ledger_protocol.content.cid import DAG_CBOR, RAW, Cid
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import contract_state as state
@@ -527,10 +526,7 @@ def test_the_topics_are_those_of_the_compiled_contract():
 def test_every_source_stands_behind_its_interface(tmp_path):
     url = "http://127.0.0.1:1"
     assert all(isinstance(s, LedgerSource) for s in (RpcLedger(url), RelayLedger(url), Directory(tmp_path)))
-    assert all(
-        isinstance(s, BlockSource)
-        for s in (GatewayBlocks(url), Directory(tmp_path), SlotChunks(tmp_path, {}))
-    )
+    assert all(isinstance(s, BlockSource) for s in (GatewayBlocks(url), Directory(tmp_path)))
 
 
 @pytest.mark.parametrize(

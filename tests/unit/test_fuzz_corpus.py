@@ -50,7 +50,6 @@ NOT_FOREIGN = {
     "device_verifier.sources.directory.Directory.get": "gives a file's bytes on, unread",
     "device_verifier.sources.directory.Directory.proof": "gives a file's bytes on, unread",
     "device_verifier.sources.directory.Directory.trust_roots": "gives files' bytes on, unread",
-    "device_verifier.sources.slot.SlotChunks.get": "gives the slot's bytes on, unread",
     "device_verifier.store.Store.trust_roots": "the device's own state file",
     "device_verifier.staging.read_back": "hashes the slot, reads nothing of it",
 }
