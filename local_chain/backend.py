@@ -71,6 +71,7 @@ _VMS: Mapping[Fork, Any] = {
     Fork.PRAGUE: PragueVM,
 }
 _INIT_CODE_WORD_GAS = 2  # EIP-3860
+_TOO_DEEP = "calls nested too deep for this Python"
 _CODE_DEPOSIT = "Write contract code"  # py-evm's reason for what a new contract's code costs
 # geth's words, by which client libraries tell the errors apart.
 _ERROR_TEXTS: tuple[tuple[type[VMError], str], ...] = (
@@ -159,7 +160,7 @@ class PyEvm:
             message = executor.build_evm_message(transaction)
             computation = executor.build_computation(message, transaction)
         except RecursionError:  # Python 3.12 bounds its stack at compile time, below the EVM's 1,024 calls
-            return Outcome(call.gas, 0, b"", "calls nested too deep for this Python", reverted=False, logs=())
+            return Outcome(call.gas, 0, b"", _TOO_DEEP, reverted=False, logs=())
         except VMError as error:
             return Outcome(call.gas, 0, b"", _error_text(error), reverted=False, logs=())
         executor.finalize_computation(transaction, computation)
@@ -273,9 +274,11 @@ class _PyEvmExecution:
         except ValidationError as error:
             self._state.revert(snapshot)
             raise InvalidTransaction(str(error)) from error
+        except RecursionError as error:
+            self._state.revert(snapshot)
+            raise InvalidTransaction(_TOO_DEEP) from error
         except Exception as error:
-            # A defect of the EVM, or calls nested deeper than this Python's stack: the transaction must not
-            # stand at the head of the pool for ever, so it goes.
+            # A defect of the EVM: what fails so must not stand at the head of the pool for ever.
             self._state.revert(snapshot)
             _log.exception("transaction %s could not be executed", transaction.hash.hex())
             raise InvalidTransaction(f"the EVM failed on it: {type(error).__name__}") from error

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,8 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = (
     -32602,
     -32603,
 )
-SERVER_ERROR, ANSWER_TOO_LARGE, LIMIT_EXCEEDED, REVERTED = -32000, -32003, -32005, 3  # as geth numbers them
+SERVER_ERROR, TIMED_OUT, ANSWER_TOO_LARGE, LIMIT_EXCEEDED = -32000, -32002, -32003, -32005  # as geth's
+REVERTED = 3
 
 # The modules fill the table when they are imported.
 METHOD_MODULES = (
@@ -100,9 +103,12 @@ def _answer(node: Node, body: bytes, *, privileged: bool, channel: Channel | Non
         return _encode(_failure(None, RpcError(INVALID_REQUEST, text)))
     parts: list[bytes] = []
     room = MAX_BATCH_ANSWER_BYTES
+    deadline = math.inf if privileged else time.monotonic() + MAX_EXECUTION_S
     for item in request:
         if room < 0:
-            response = _too_large(item)
+            response = _skipped(item, RpcError(ANSWER_TOO_LARGE, "response too large"))
+        elif time.monotonic() >= deadline:
+            response = _skipped(item, RpcError(TIMED_OUT, "request timed out"))
         else:
             response = _single(node, item, privileged=privileged, channel=channel)
         if response is not None:
@@ -116,8 +122,8 @@ def _single(
 ) -> dict[str, Json] | None:
     if not isinstance(request, dict):
         return _failure(None, RpcError(INVALID_REQUEST, "invalid request: expected an object"))
-    identifier = request.get("id")
-    if isinstance(identifier, (dict, list, bool)):
+    identifier = _identifier(request)
+    if identifier is None and request.get("id") is not None:
         return _failure(
             None, RpcError(INVALID_REQUEST, "invalid request: expected an id that is text or a number")
         )
@@ -132,14 +138,16 @@ def _single(
     return response if "id" in request else None
 
 
-def _too_large(request: Json) -> dict[str, Json] | None:
-    """The answer to a request that was not carried out: those before it have filled the batch's."""
-    if isinstance(request, dict) and "id" not in request:
-        return None
+def _skipped(request: Json, error: RpcError) -> dict[str, Json] | None:
+    """The answer to a request of a batch that was not carried out, because of those before it."""
+    is_notification = isinstance(request, dict) and "id" not in request
+    return None if is_notification else _failure(_identifier(request), error)
+
+
+def _identifier(request: Json) -> Json:
+    """What names the request to its sender: text, a number, or null for everything else."""
     identifier = request.get("id") if isinstance(request, dict) else None
-    if isinstance(identifier, (dict, list, bool)):
-        identifier = None
-    return _failure(identifier, RpcError(ANSWER_TOO_LARGE, "response too large"))
+    return None if isinstance(identifier, (dict, list, bool)) else identifier
 
 
 def _call(node: Node, request: dict[str, Json], *, privileged: bool, channel: Channel | None) -> Json:

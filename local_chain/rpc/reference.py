@@ -29,6 +29,7 @@ one of `latest`, `pending`, `safe`, `finalized`, `earliest`, or EIP-1898's objec
 | {dispatch.INTERNAL} | a defect of ours, which the node's log tells |
 | {dispatch.SERVER_ERROR} | refused by the chain, in geth's words where geth has some |
 | {dispatch.ANSWER_TOO_LARGE} | the answers of a batch are too large: this request was not carried out |
+| {dispatch.TIMED_OUT} | the batch took too long before its turn came, on a network address |
 | {dispatch.LIMIT_EXCEEDED} | the answer would be too large |
 | {dispatch.REVERTED} | a call reverted: `data` is what the contract returned |
 """

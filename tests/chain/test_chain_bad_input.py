@@ -271,12 +271,16 @@ def test_a_stranger_holds_the_node_for_a_bounded_time(
     assert node.send(node.signed())["status"] == "0x1"
 
 
-def test_all_calls_of_a_strangers_batch_share_one_bound(node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_requests_of_a_strangers_batch_share_one_bound(node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "MAX_EXECUTION_S", 0.05)
     node.privileged = False
     endless = request("eth_call", {"to": ADDRESS}, "latest", {ADDRESS: {"code": "0x5b5f56"}})
-    answers = node.post([endless, *[request("eth_call", {"to": ADDRESS})] * 3])
-    assert {answer["error"]["code"] for answer in answers} == {-32000}
+    first, *others = node.post([endless, *[request("eth_chainId") | {"id": at} for at in (2, 3)], 7])
+    assert first["error"]["message"] == "execution aborted (timeout = 0.05s)"
+    assert [other["id"] for other in others] == [2, 3, None]
+    assert {(one["error"]["code"], one["error"]["message"]) for one in others} == {
+        (-32002, "request timed out")
+    }
 
 
 def test_the_owner_of_the_machine_may_take_any_time(node, monkeypatch: pytest.MonkeyPatch) -> None:

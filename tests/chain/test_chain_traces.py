@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import vyper
 from eth_abi import encode
 
 from ledger_protocol.keccak import keccak256
+from local_chain.rpc import tracing
 from local_chain.tracing import budget
+from local_chain.tracing.opcodes import OpcodeTracer
 from tests.support.chain import RpcError
 
 
@@ -137,3 +140,61 @@ def test_the_steps_gas_adds_up_to_the_receipts(node, nest: bytes) -> None:
         assert step["gas"] - step["gasCost"] == after["gas"]
     intrinsic = 100_000 - steps[0]["gas"]
     assert intrinsic + sum(step["gasCost"] for step in steps) == trace["gas"]
+
+
+DEEP = {"0x" + "dd" * 20: {"code": "0x5f5f5f5f5f305af100"}}  # calls itself until the gas is gone
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("eth_call", [{"to": "0x" + "dd" * 20}, "latest", DEEP]),
+        *(
+            (
+                "debug_traceCall",
+                [{"to": "0x" + "dd" * 20}, "latest", {"stateOverrides": DEEP, "tracer": tracer}],
+            )
+            for tracer in ("", "callTracer", "prestateTracer")
+        ),
+        (
+            "eth_simulateV1",
+            [
+                {
+                    "blockStateCalls": [{"stateOverrides": DEEP, "calls": [{"to": "0x" + "dd" * 20}]}],
+                    "traceTransfers": True,
+                }
+            ],
+        ),
+    ],
+)
+def test_calls_nested_deeper_than_pythons_stack_are_an_error_to_whoever_watches(
+    node, monkeypatch: pytest.MonkeyPatch, method: str, params: list
+) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)  # as if this were Python 3.12
+    try:
+        said = refusal(node, method, *params)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert "calls nested too deep for this Python" in said
+    assert node.chain.store.nodes._open == {}
+    assert node.send(node.signed())["status"] == "0x1"
+
+
+class Broken(OpcodeTracer):
+    """A tracer with a defect."""
+
+    def step(self, step, machine) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_tracer_that_fails_leaves_the_node_as_it_was(
+    node, nest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "OpcodeTracer", Broken)
+    call = {"to": "0x" + nest.hex(), "data": "0x" + message("store(uint256,uint256)", 1, 2).hex()}
+    assert "the EVM failed on it: ZeroDivisionError" in refusal(node, "debug_traceCall", call)
+    head = node.rpc("eth_getBlockByNumber", "latest", False)["transactions"][0]
+    assert "the EVM failed on it: ZeroDivisionError" in refusal(node, "debug_traceTransaction", head)
+    assert node.chain.store.nodes._open == {}
+    assert node.send(node.signed())["status"] == "0x1"
