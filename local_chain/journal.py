@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from local_chain.evm import Outcome
     from local_chain.headers import Block
     from local_chain.node import Node
+    from local_chain.transactions import Transaction
 
 LOG_SCHEMA = "fwledger-chain/log/1"
 MAX_WAITING = 10_000  # happenings that nobody has read yet; what comes then is counted, not kept
@@ -118,9 +119,9 @@ def plain(happening: Happening) -> Iterator[str]:
     if happening.body is None:
         words.append("state set by hand")
     yield "  ".join(words)
-    for transaction_hash, outcome in _outcomes(happening):
+    for transaction, outcome in _outcomes(happening):
         if outcome.error is not None:
-            yield f"  0x{transaction_hash.hex()} failed: {shown(str(failure(outcome)))}"
+            yield f"  0x{transaction.hash.hex()} failed: {shown(str(failure(outcome)))}"
 
 
 def as_json(happening: Happening) -> Iterator[str]:
@@ -142,10 +143,10 @@ def as_json(happening: Happening) -> Iterator[str]:
         round=block.round_number,
         seals=len(block.seals),
     )
-    for transaction_hash, outcome in _outcomes(happening):
+    for transaction, outcome in _outcomes(happening):
         yield _line(
             "transaction",
-            hash="0x" + transaction_hash.hex(),
+            hash="0x" + transaction.hash.hex(),
             block=block.number,
             gasUsed=outcome.gas_used,
             error=None if outcome.error is None else str(failure(outcome)),
@@ -158,10 +159,9 @@ def shown(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in short)
 
 
-def _outcomes(sealed: Sealed) -> Iterator[tuple[bytes, Outcome]]:
+def _outcomes(sealed: Sealed) -> Iterator[tuple[Transaction, Outcome]]:
     if sealed.body is not None:
-        for transaction, outcome in zip(sealed.body.transactions, sealed.body.outcomes, strict=True):
-            yield transaction.hash, outcome
+        yield from zip(sealed.body.transactions, sealed.body.outcomes, strict=True)
 
 
 def _forget_output() -> None:

@@ -108,3 +108,10 @@ def test_the_plugin_is_published_and_costs_nothing_to_who_does_not_use_it() -> N
     assert (
         subprocess.run([sys.executable, "-c", line], cwd=REPOSITORY, timeout=60, check=False).returncode == 0
     )
+
+
+def test_the_program_in_the_reference_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "chain.md").read_text()
+    program = page.partition("```python\n")[2].partition("```")[0]
+    assert program.count("chain.") > 2
+    exec(compile(program, "chain.md", "exec"), {})

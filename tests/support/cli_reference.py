@@ -35,6 +35,32 @@ CHAIN_HEAD = """\
 
 What `--help` prints; a test compares it with the command. It is a development chain: real EVM, real QBFT seals, one
 process, known keys. `up` and `follow` print an address when they answer; Ctrl-C ends them.
+
+`up` shows ten rich accounts, what seals and where the state is; then a line for each block, and one for each transaction or
+request that failed, with its reason. `--silent` shows nothing. `--json-log` writes a JSON object a line instead: `ready` first
+(what `--ready-file` holds), then `block`, `transaction` (`error` is null when it succeeded), `failure` (`method`, `code`,
+`message`) and, where they came faster than they were read, `missed`. No block waits for whoever reads.
+
+[rpc.md](rpc.md) lists the methods. Tests drive the chain with web3.py, viem, ethers and cast. Every block carries the seals of
+its validators in long extra data, as on every QBFT network: plain web3.py raises `ExtraDataLengthError` there and wants its
+`ExtraDataToPOAMiddleware`, which our own client sets. `--seal none` leaves the extra data empty, for tools that have no such
+switch: nobody can verify such a chain, so no device accepts a release from it and no follower copies it.
+
+In Python, with the extra `chain` (and `chain-web3` for the last two lines):
+
+```python
+from local_chain.library import LocalChain
+from local_chain.opening import Settings
+
+with LocalChain(Settings(sealed=False)) as chain:  # settings as the options of `up`; none: a sealed chain
+    chain.rpc("eth_blockNumber")  # without a socket; chain.url and chain.ws_url are for others
+
+    from web3 import Web3
+    from local_chain.web3_provider import LocalChainProvider
+    Web3(LocalChainProvider(chain)).eth.get_block("latest")
+```
+
+In a pytest the fixture `fwledger_chain` is such a chain, sealed and fresh for each test.
 """
 
 
