@@ -12,7 +12,8 @@ from tests.support.merged import to_bytes, to_hex
 BLOCK_GAS = 10**9  # many transactions of 16 million in one block
 ONLY_THE_TOP = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
 
-processes = ExitStack()  # closed at the session's end (tests/contract/conftest.py)
+# What tests/contract/conftest.py closes at the end of the session, and of each test.
+processes, borrowed = ExitStack(), ExitStack()
 
 
 def receipt_of(got: dict[str, Any], reason: str, done: Receipt) -> Receipt:

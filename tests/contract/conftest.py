@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.actors import World, fresh
-from tests.contract.answers import processes
+from tests.contract.answers import borrowed, processes
 from tests.contract.engines import ENGINES, SCENARIOS
 from tests.contract.evm import MACHINES
 
@@ -39,7 +39,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     if name == "py-evm":
         yield name
     else:
-        with MACHINES.made_by(name, ENGINES[name][1]):
+        with borrowed, MACHINES.made_by(name, ENGINES[name][1]):
             yield name
 
 

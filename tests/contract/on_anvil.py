@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, call_of, processes, receipt_of
+from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, borrowed, call_of, processes, receipt_of
 from tests.contract.evm import CHAIN_ID, COINBASE, GENESIS_TIME, Receipt, reason_of
 from tests.contract.lockstep import FAUCET_ADDRESS, FAUCET_FUNDS, Sent, in_step
 from tests.support.engines import Http, anvil_process
@@ -23,14 +23,15 @@ class Anvils:
         self._fork, self._idle = fork, list[Http]()
         self._genesis: dict[Http, str] = {}
 
-    def take(self, owner: OnAnvil) -> Http:
-        """Give a process at its genesis, until `owner` is forgotten."""
+    def lend(self, owner: OnAnvil) -> tuple[Http, weakref.finalize[Any, OnAnvil]]:
+        """Give a process at its genesis, and what ends the loan: `owner` is forgotten, or the test is over."""
         rpc = self._idle.pop() if self._idle else self._start()
-        weakref.finalize(owner, self._idle.append, rpc)
+        loan = weakref.finalize(owner, self._idle.append, rpc)
+        borrowed.callback(loan)
         if rpc in self._genesis:
             assert rpc("evm_revert", self._genesis[rpc])
         self._genesis[rpc] = rpc("evm_snapshot")
-        return rpc
+        return rpc, loan
 
     def _start(self) -> Http:
         rpc = processes.enter_context(
@@ -51,25 +52,37 @@ class Anvils:
         return rpc
 
 
+def _play(rpc: Http, *step: Any) -> Any:
+    match step:
+        case (int() as time, str() as raw):
+            name = rpc("eth_sendRawTransaction", raw)
+            rpc("evm_mine", {"timestamp": time})
+            return name
+        case (str() as address, slot, word):
+            return rpc("anvil_setStorageAt", address, slot, word)
+
+
 class OnAnvil:
     """A state on anvil, and how it came about."""
 
     def __init__(self, anvils: Anvils, history: tuple[tuple[Any, ...], ...] = ()) -> None:
-        self._anvils = anvils
-        self._rpc = anvils.take(self)
-        self._history: tuple[tuple[Any, ...], ...] = ()
-        for step in history:
-            self._do(*step)
+        self._anvils, self._history = anvils, history
+        self._process: Http | None = None
+        self._loan: weakref.finalize[Any, OnAnvil] | None = None
+
+    @property
+    def _rpc(self) -> Http:
+        """A process that holds this state: a new one plays the history again."""
+        if self._process is None or self._loan is None or not self._loan.alive:
+            self._process, self._loan = self._anvils.lend(self)
+            for step in self._history:
+                _play(self._process, *step)
+        return self._process
 
     def _do(self, *step: Any) -> Any:
+        done = _play(self._rpc, *step)
         self._history += (step,)
-        match step:
-            case (int() as time, str() as raw):
-                name = self._rpc("eth_sendRawTransaction", raw)
-                self._rpc("evm_mine", {"timestamp": time})
-                return name
-            case (str() as address, slot, word):
-                return self._rpc("anvil_setStorageAt", address, slot, word)
+        return done
 
     def transact(self, sent: Sent, done: Receipt, machine: Machine) -> Receipt:
         name = self._do(machine.time, to_hex(done.transaction))

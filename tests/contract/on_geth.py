@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rlp
 from eth_bloom import BloomFilter
 
-from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, call_of, processes, receipt_of
+from tests.contract.answers import BLOCK_GAS, ONLY_THE_TOP, borrowed, call_of, processes, receipt_of
 from tests.contract.evm import CHAIN_ID, COINBASE, GENESIS_TIME, Receipt, reason_of
 from tests.contract.lockstep import FAUCET_ADDRESS, FAUCET_FUNDS, Sent, in_step
 from tests.support.engines import Socket, geth_process
@@ -34,7 +34,7 @@ class Geth:
         )
         process = ExitStack()
         processes.push(process)
-        weakref.finalize(self, process.close)
+        self.close = weakref.finalize(self, process.close)
         self.fork = fork
         # Preimages are the slots' own numbers, for `with_storage`.
         self.rpc: Socket = process.enter_context(geth_process(genesis, "--cache.preimages"))
@@ -50,7 +50,9 @@ class Geth:
         }
         (changed,) = (held for name, held in accounts.items() if to_bytes(name) == address)
         changed["storage"][f"0x{slot:064x}"] = f"0x{value:064x}"
-        return Geth(self.fork, accounts, at.time)
+        other = Geth(self.fork, accounts, at.time)
+        borrowed.callback(other.close)
+        return other
 
 
 def _words(storage: dict[str, str]) -> dict[str, str]:

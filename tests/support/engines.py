@@ -7,6 +7,7 @@ with anvil_process("--hardfork", "prague") as rpc:
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 60.0  # a loaded machine; anvil takes 0.1 seconds, geth 1
 ANSWER_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+_LIBC = ctypes.CDLL(None)
 
 
 class Http:
@@ -116,6 +118,11 @@ def geth_process(
                 yield rpc
 
 
+def _end_with_us() -> None:
+    """Let the kernel end the engine when the test process is killed."""
+    _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _done(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=START_TIMEOUT_S)
 
@@ -123,7 +130,9 @@ def _done(command: list[str]) -> None:
 @contextlib.contextmanager
 def _running(command: list[str], ready: str) -> Iterator[re.Match[str] | tuple[str]]:
     """Run an engine until the block ends; gives what the parentheses of `ready` met in its first lines."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_end_with_us
+    )
     assert process.stdout
     said: list[str] = []
     killer = threading.Timer(START_TIMEOUT_S, process.kill)
