@@ -96,7 +96,7 @@ def get(root: bytes, key: bytes, nodes: NodeSet) -> bytes | None:
 
 
 def _check(node: list[rlp.Item]) -> None:
-    """Refuse what is no node in any of its parts, those that the path does not take and inlined ones included."""
+    """Refuse what is no node in any of its parts, those that the path does not take and inlined ones too."""
     if len(node) == _BRANCH_ITEMS:
         _value(node[16])
         for child in node[:16]:

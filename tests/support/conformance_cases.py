@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger_client.conformance.case import FAMILIES, Expected
 from ledger_client.conformance.catalogue import CASES
-from ledger_protocol.report.reasons import Reason
+
+if TYPE_CHECKING:
+    from ledger_protocol.report.reasons import Reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "conformance-cases.md"
 
