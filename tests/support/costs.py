@@ -18,14 +18,16 @@ L2_GWEI, MAINNET_GWEI, ETHER_USD = 0.02, 5.0, 3_000
 
 BARS = {name: bar for name, _, _, _, bar in GOLDEN if bar is not None}
 DEVICES, RELEASES_A_YEAR = 10_000, 12
+# What a block of the embedded chain holds (`fwledger-chain up --gas-limit`).
+BLOCK_GAS = 30_000_000
 
 HEAD = f"""\
 # What it costs
 
 From the gas bars of `make gas`, which no act exceeds (a test holds every figure); `python -m tests.support.costs`
-writes this page. A consortium chain of your own charges nothing for gas: there the figures say how full its blocks
-get. For the others the page assumes {L2_GWEI:g} gwei a gas on an L2 (its fee for data included), {MAINNET_GWEI:g} gwei on mainnet,
-and {ETHER_USD:,} USD an ether. Prices change every day: put in your own.
+writes this page. A consortium chain of your own charges nothing for gas: there it costs room in blocks, here of
+{BLOCK_GAS:,} gas, and the machines that keep it. For the others the page assumes {L2_GWEI:g} gwei a gas on an L2 (its fee for
+data included), {MAINNET_GWEI:g} gwei on mainnet, and {ETHER_USD:,} USD an ether. Prices change every day: put in your own.
 
 cost in USD = gas x gwei / 1,000,000,000 x USD an ether
 """
@@ -37,12 +39,17 @@ def usd(gas: int, gwei: float) -> str:
     return f"{cost:,.0f}" if cost >= 100 else f"{cost:,.2f}" if cost >= 0.1 else f"{cost:.4f}"
 
 
+def blocks(gas: int) -> str:
+    """The room that it takes in blocks of a chain of one's own."""
+    return f"{gas / BLOCK_GAS:,.1f} blocks" if gas >= BLOCK_GAS else f"{100 * gas / BLOCK_GAS:.2f} % of a block"
+
+
 def row(what: str, gas: int) -> str:
-    return f"| {what} | {gas:,} | {usd(gas, L2_GWEI)} | {usd(gas, MAINNET_GWEI)} |"
+    return f"| {what} | {gas:,} | {blocks(gas)} | {usd(gas, L2_GWEI)} | {usd(gas, MAINNET_GWEI)} |"
 
 
 def table(rows: list[tuple[str, int]]) -> str:
-    head = "| what | gas, at most | L2, USD | mainnet, USD |\n|---|---:|---:|---:|\n"
+    head = "| what | gas, at most | own chain | L2, USD | mainnet, USD |\n|---|---:|---:|---:|---:|\n"
     return head + "\n".join(row(what, gas) for what, gas in rows) + "\n"
 
 
