@@ -112,7 +112,8 @@ class PyEvm:
 
     def begin(self, state_root: bytes, environment: Environment) -> Execution:
         """See ``Backend``."""
-        return _PyEvmExecution(self._vm, self._builder, self._state(state_root, environment))
+        state = self._state(state_root, environment)
+        return _PyEvmExecution(self._vm, self._builder, state, environment.base_fee or 0)
 
     def call(
         self, state_root: bytes, environment: Environment, call: Call, changes: Changes = NO_CHANGES
@@ -246,10 +247,11 @@ def _apply_changes(state: Any, changes: Changes) -> None:
 
 
 class _PyEvmExecution:
-    def __init__(self, vm: Any, builder: Any, state: Any) -> None:
+    def __init__(self, vm: Any, builder: Any, state: Any, base_fee: int) -> None:
         self._vm = vm
         self._builder = builder
         self._state = state
+        self._base_fee = base_fee
 
     def apply(
         self,
@@ -267,7 +269,9 @@ class _PyEvmExecution:
         try:
             with _watching(self._state, watcher):
                 computation = (
-                    _run_free(self._state, native) if free else self._state.apply_transaction(native)
+                    _run_free(self._state, native, self._base_fee)
+                    if free
+                    else self._state.apply_transaction(native)
                 )
         except ChainError:  # the state could not be read: no fault of the transaction
             raise
@@ -295,10 +299,10 @@ def _make_free(state: Any) -> None:
     state.get_tip = lambda _transaction: 0
 
 
-def _run_free(state: Any, native: Any) -> Any:
+def _run_free(state: Any, native: Any, base_fee: int) -> Any:
     if native.gas < native.intrinsic_gas:
         raise ValidationError("intrinsic gas too low")
-    if native.max_fee_per_gas < (state.execution_context.base_fee_per_gas or 0):
+    if native.max_fee_per_gas < base_fee:
         _make_free(state)  # it could not even pay the base fee
     executor = state.get_transaction_executor()
     computation = executor.build_computation(executor.build_evm_message(native), native)

@@ -46,9 +46,6 @@ SUGGESTED_TIP_WEI = 1_000_000_000
 MAX_FEE_HISTORY = 1_024  # blocks in one answer, as geth's
 
 
-_BLOB_FIELDS = ("blobs", "blobVersionedHashes", "maxFeePerBlobGas")
-
-
 def percentile(value: Json) -> float:
     """A share in percent."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -139,8 +136,6 @@ def fee_history(node: Node, count: int, ref: BlockRef, percentiles: tuple[float,
 
 def _complete(node: Node, fields: Mapping[str, Json], sender: bytes) -> Transaction:
     chain = node.chain
-    if any(fields.get(name) is not None for name in _BLOB_FIELDS):
-        raise InvalidParams("blob transactions (type 3) are not supported by this chain")
     call = call_from_json(node, fields)
     if call.to is None and not call.data:
         raise ChainError(NOTHING_TO_CREATE)

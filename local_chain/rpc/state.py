@@ -13,6 +13,7 @@ from local_chain.rpc.overrides import block_overrides, state_overrides
 from local_chain.rpc.quantities import (
     LATEST,
     BlockRef,
+    InvalidParams,
     Json,
     access_list,
     address,
@@ -30,11 +31,14 @@ from local_chain.rpc.quantities import (
 )
 from local_chain.rpc.registry import method, optional
 from local_chain.rpc.views import access_list_json
+from local_chain.transactions import BLOB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local_chain.node import Node
+
+_BLOB_FIELDS = ("blobs", "blobVersionedHashes", "maxFeePerBlobGas")
 
 
 @method("eth_getBalance", address, optional(block_ref, LATEST))
@@ -132,7 +136,10 @@ def create_access_list(node: Node, fields: Mapping[str, Json], ref: BlockRef, ch
 
 
 def call_from_json(node: Node, fields: Mapping[str, Json]) -> Call:
-    """The message of a transaction object."""
+    """The message of a transaction object; InvalidParams when it is to carry blobs."""
+    kind = member(fields, "type", quantity, None)
+    if kind == BLOB or any(fields.get(name) is not None for name in _BLOB_FIELDS):
+        raise InvalidParams("blob transactions (type 3) are not supported by this chain")
     most = node.chain.genesis.gas_limit
     max_fee, tip = offered_fees(fields)
     return Call(
