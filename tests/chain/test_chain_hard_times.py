@@ -176,3 +176,18 @@ def test_a_batch_whose_answers_grow_too_large_is_cut_short(node, monkeypatch) ->
     for cut in answers[1:]:
         assert cut["error"] == {"code": -32003, "message": "response too large"}
     assert node.rpc("eth_blockNumber") == "0x0"
+
+
+def test_sealing_goes_on_once_there_is_room_again(make_node, tmp_path: Path) -> None:
+    node = make_node(state=tmp_path, instant=False)
+    database = node.chain.store._db
+    [pages] = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages + 20}")  # SQLite then says what it says of a full disk
+    for nonce in range(3):
+        node.chain.submit(bytes.fromhex(bulky(nonce)[2:]))
+    with pytest.raises(RpcError, match="database or disk is full"):
+        node.rpc("evm_mine")
+    assert (node.chain.head.number, len(node.chain.pool)) == (0, 3)
+    database.execute("PRAGMA max_page_count = 1000000")
+    node.rpc("evm_mine")
+    assert (node.chain.head.number, len(node.chain.head.transactions), len(node.chain.pool)) == (1, 3, 0)
