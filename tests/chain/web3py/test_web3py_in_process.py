@@ -67,7 +67,7 @@ def test_a_batch_that_is_too_large_is_refused_as_a_whole(w3: Web3) -> None:
     with w3.batch_requests() as batch:
         for _ in range(MAX_BATCH + 1):
             batch.add(w3.eth.get_block(0))
-        with pytest.raises(Web3RPCError, match=f"batch of 1 to {MAX_BATCH}"):
+        with pytest.raises(Web3RPCError, match=f"batch too large: expected at most {MAX_BATCH}"):
             batch.execute()
 
 
