@@ -123,6 +123,10 @@ def _run(group: Group, asked: argparse.Namespace) -> None:
         _copy(ROOT / name, work / name)
         if kept and name not in ("ledger_protocol", "device_verifier"):
             _copy(ROOT / name, work / "mutants" / name)
+    for module in group.modules:
+        if not (work / "mutants" / f"{module}.meta").exists():
+            # New in the group: mutmut would take the copy that is there for mutated already.
+            (work / "mutants" / module).unlink(missing_ok=True)
     configuration = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (work / "pyproject.toml").write_text(configuration + _settings(group), encoding="utf-8")
     # New tests have to be known, so which test reaches what is found out anew.

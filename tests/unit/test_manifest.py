@@ -280,3 +280,8 @@ def test_the_reference_implementation_reads_the_manifest():
     read = reference.decode(manifest().encode())
     assert read["components"][0]["image"].digest[2:] == component().image.digest
     assert read["sequence"] == 7
+
+
+@pytest.mark.parametrize("version", ["2.0.0~rc1+build:7", "V1", "2024-06-01", "v" * 64])
+def test_a_version_may_look_as_those_of_debian_and_semver_do(version):
+    assert decode_with("version", value=version).version == version

@@ -249,6 +249,20 @@ def test_der_of_a_signing_device_is_made_low():
     assert signature_from_raw(EC_KEY, utils.encode_dss_signature(r, s)) == low
 
 
+def test_the_least_scalars_and_the_greatest_are_in_range():
+    for r, s in ((1, 1), (ORDER - 1, 1), (1, ORDER // 2)):
+        made = signature_from_raw(EC_KEY, utils.encode_dss_signature(r, s))
+        assert made.sig == r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        with pytest.raises(SignatureError, match=r"^signature of key"):
+            EC_KEY.verify(MANIFEST_TYPE, b"m", made.sig)
+
+
+def test_keys_that_are_no_quorum_are_refused_as_the_keys_to_verify_with():
+    with pytest.raises(SignatureError) as refused:
+        verify_threshold(MANIFEST_TYPE, b"m", [], keys=[EC_KEY], threshold=2)
+    assert "keys to verify with" in refused.value.what
+
+
 @pytest.mark.parametrize("raw", [b"", b"\x30\x00", bytes(64), utils.encode_dss_signature(0, 1)])
 def test_broken_der_of_a_signing_device_is_refused(raw):
     with pytest.raises(SignatureError):

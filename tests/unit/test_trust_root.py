@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger_protocol import limits
 from ledger_protocol.content import dag_cbor
 from ledger_protocol.content.cid import DAG_CBOR, RAW, Cid
 from ledger_protocol.errors import (
@@ -13,6 +14,7 @@ from ledger_protocol.errors import (
     SignatureError,
     TrustRootError,
 )
+from ledger_protocol.release import trust_root as walking
 from ledger_protocol.release.signing import MANIFEST_TYPE, sign
 from ledger_protocol.release.trust_root import (
     HeaderTrust,
@@ -20,6 +22,7 @@ from ledger_protocol.release.trust_root import (
     SignedTrustRoot,
     TrustRoot,
     check_current,
+    check_witness_trust,
     verify_first,
     verify_next,
     walk,
@@ -260,6 +263,27 @@ def test_one_walk_takes_256_steps_and_leaves_the_rest():
     assert len(walked.steps) == 256
     assert len(taken) == 257
     assert walk(walked.signed, chain, now_s=NOW_S).root.version == 259
+
+
+def test_old_roots_are_passed_over_up_to_a_limit_and_not_one_more(monkeypatch):
+    monkeypatch.setattr(walking, "MAX_ROOTS_PASSED_OVER", 3)
+    assert walk(CHAIN[1], [CHAIN[0]] * 3 + CHAIN[2:], now_s=NOW_S).root.version == 4
+    with pytest.raises(TrustRootError, match=r"old trust roots offered.* at most 3") as refused:
+        walk(CHAIN[1], [CHAIN[0]] * 4, now_s=NOW_S)
+    assert refused.value.hint == "ask another source for it"
+
+
+def test_a_walk_takes_so_many_steps_and_leaves_the_rest(monkeypatch):
+    monkeypatch.setattr(walking, "MAX_ROOT_STEPS", 2)
+    walked = walk(CHAIN[0], CHAIN[1:], now_s=NOW_S)
+    assert (walked.root.version, walked.signed, walked.steps) == (3, CHAIN[2], tuple(CHAIN[1:3]))
+
+
+def test_a_root_that_its_own_new_keys_did_not_sign_is_refused_by_that_name():
+    signed = second(*ROOT_SIGNERS[:2], root_keys=KeySet(2, public(*NEW_SIGNERS)))
+    with pytest.raises(QuorumError) as refused:
+        take_second(signed)
+    assert refused.value.what == "signatures of trust root by its own root keys"
 
 
 # --- the document ---
@@ -544,3 +568,139 @@ def test_signing_again_replaces_the_older_signature():
     assert len(again.signatures) == 2
     with pytest.raises(SignatureError):
         verify_first(again.encode(), now_s=None)
+
+
+# --- the edges of what a document may say ---
+
+
+def edge(path, value, **changes):
+    """Give a good document, changed at one path."""
+    document = dag_cbor.decode(trust_root(**changes).encode(), max_bytes=limits.MAX_TRUST_ROOT_BYTES)
+    at = document
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return dag_cbor.encode(document)
+
+
+ON_CHAIN_1 = {
+    "ledger": replace(trust_root().ledger, chain_id=1),
+    "headers": replace(trust_root().headers, witnesses=None),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changes"),
+    [
+        (("version",), limits.MAX_U32, {"version": 2, "previous": FIRST_CID}),
+        (("issued_at",), 0, {}),
+        (("issued_at",), limits.MAX_TIME_S, {"expires": None}),
+        (("expires",), limits.MAX_TIME_S, {}),
+        (("max_checkpoint_age",), 1, {}),
+        (("max_checkpoint_age",), limits.MAX_U32, {}),
+        (("ledger", "chain_id"), 1, ON_CHAIN_1),
+        (("ledger", "chain_id"), limits.MAX_U64, ON_CHAIN_1),
+        (("ledger", "from_block"), 0, {}),
+        (("ledger", "from_block"), limits.MAX_U64, {}),
+        (("ledger", "from_time"), 0, {}),
+        (("ledger", "from_time"), limits.MAX_TIME_S, {}),
+        (("headers", "qbft", "min_validators"), 1, {}),
+        (("release_keys", "threshold"), 1, {}),
+        (("release_keys", "threshold"), 3, {}),
+        (("headers", "witnesses", "final"), "depth:999999", {}),
+    ],
+    ids=lambda value: repr(value)[:40] if isinstance(value, int | str) else "",
+)
+def test_the_first_and_the_last_value_of_a_range_are_accepted(path, value, changes):
+    document = edge(path, value, **changes)
+    assert TrustRoot.decode(document).encode() == document
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changes", "what"),
+    [
+        (("issued_at",), limits.MAX_TIME_S + 1, {"expires": None}, "issued_at"),
+        (("expires",), limits.MAX_TIME_S + 1, {}, "expires"),
+        (("expires",), -1, {"issued_at": 0}, "expires"),
+        (("max_checkpoint_age",), limits.MAX_U32 + 1, {}, "max_checkpoint_age"),
+        (("ledger", "from_time"), limits.MAX_TIME_S + 1, {}, "ledger.from_time"),
+        (("root_keys", "threshold"), limits.MAX_KEYS + 1, {}, "root_keys.threshold"),
+        (("headers", "qbft", "min_validators"), limits.MAX_VALIDATORS + 1, {}, "qbft.min_validators"),
+        (("headers", "witnesses", "threshold"), limits.MAX_WITNESSES + 1, {}, "witnesses.threshold"),
+        (("headers", "witnesses", "origin"), "a" * limits.MAX_LABEL_BYTES + "/evm/1337", {}, "origin"),
+        (("headers", "witnesses", "keys"), [vkey(f"w{n}.a") for n in range(33)], {}, "keys"),
+        (("headers", "qbft", "validators"), [VALIDATORS[0]] * 65, {}, "validators"),
+        (("root_keys", "keys"), [KEYS[0]] * 33, {}, "keys"),
+    ],
+    ids=lambda value: repr(value)[:40] if isinstance(value, int | str) else "",
+)
+def test_one_more_than_a_range_holds_is_refused_by_the_fields_name(path, value, changes, what):
+    with pytest.raises(ProtocolError) as refused:
+        TrustRoot.decode(edge(path, value, **changes))
+    assert what in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "what"),
+    [
+        (("root_keys", "keys"), ["key"] * 2, "root keys"),
+        (("release_keys", "keys"), ["key"] * 2, "release keys"),
+        (("root_keys", "keys"), KEYS[:1], "root keys"),
+        (("headers", "qbft", "validators", 0, "public_key"), bytes(64), "public key of validator"),
+        (("headers", "qbft", "validators"), [VALIDATORS[0]] * 4, "validators"),
+        (("headers", "witnesses", "keys"), [VKEYS[0], VKEYS[1], "x"], "witnesses"),
+        (("headers", "require"), "none", "headers.require"),
+    ],
+    ids=repr,
+)
+def test_what_is_wrong_with_a_root_is_named(path, value, what):
+    with pytest.raises(ProtocolError) as refused:
+        TrustRoot.decode(edge(path, value))
+    assert what in refused.value.what
+
+
+def test_witnesses_of_another_chain_are_refused():
+    with pytest.raises(TrustRootError, match="origin of witnesses"):
+        TrustRoot.decode(edge(("headers", "witnesses", "origin"), "acme.example/evm/13370"))
+
+
+def test_an_expiry_is_after_the_issue():
+    with pytest.raises(TrustRootError, match="expiry"):
+        TrustRoot.decode(edge(("expires",), trust_root().issued_at))
+
+
+def test_two_names_of_one_witness_key_are_refused_by_that_name():
+    twins = [*VKEYS[:2], vkey("alias.example", point=digest("witness witness0.example"))]
+    with pytest.raises(ProtocolError) as refused:
+        TrustRoot.decode(edge(("headers", "witnesses", "keys"), twins))
+    assert "public keys of witnesses" in refused.value.what
+
+
+# --- witnesses before there is a root ---
+
+
+def test_witnesses_that_a_root_may_pin_are_accepted():
+    assert check_witness_trust(trust_root().headers.witnesses) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"threshold": 1}, "threshold of witnesses"),
+        ({"threshold": 0}, "witnesses.threshold"),
+        ({"origin": "acme.example"}, "witnesses.origin"),
+        ({"final": "latest"}, "witnesses.final"),
+        ({"keys": ()}, "witnesses.keys"),
+    ],
+    ids=repr,
+)
+def test_witnesses_that_no_root_could_pin_are_refused_by_name(change, what):
+    with pytest.raises(ProtocolError) as refused:
+        check_witness_trust(replace(trust_root().headers.witnesses, **change))
+    assert what in refused.value.what
+
+
+def test_more_witnesses_than_a_root_may_hold_in_bytes_are_refused(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_TRUST_ROOT_BYTES", 100)
+    with pytest.raises(LimitError):
+        check_witness_trust(trust_root().headers.witnesses)

@@ -18,7 +18,7 @@ from ledger_protocol.errors import (
     SignatureError,
 )
 from ledger_protocol.keccak import keccak256
-from ledger_protocol.ledger import qbft, rlp
+from ledger_protocol.ledger import qbft, rlp, witness_note
 from ledger_protocol.ledger.header import parse_header
 from ledger_protocol.ledger.witness_note import (
     Checkpoint,
@@ -30,7 +30,7 @@ from ledger_protocol.ledger.witness_note import (
     verify_note,
     witness_key,
 )
-from ledger_protocol.limits import MAX_TIME_S, MAX_U64
+from ledger_protocol.limits import MAX_LABEL_BYTES, MAX_TIME_S, MAX_U64
 from ledger_protocol.release.witness_key import WitnessKey
 from tests.sim.validators import Validators, header_fields
 from tests.sim.witnesses import Witnesses
@@ -411,3 +411,52 @@ def test_a_note_names_a_sealed_header_without_seals_and_every_other_as_it_stands
     assert noted_hash(plain) == keccak256(plain.encode())
     odd = parse_header(rlp.encode(list(header_fields())))  # the mix hash of QBFT, and no QBFT data
     assert noted_hash(odd) == keccak256(odd.encode())
+
+
+def test_a_note_and_a_name_of_exactly_the_limit_are_read(monkeypatch):
+    monkeypatch.setattr(witness_note, "MAX_NOTE_BYTES", len(GOOD))
+    assert WitnessNote.decode(GOOD).checkpoint == POINT
+    with pytest.raises(LimitError):
+        WitnessNote.decode(GOOD.replace(b"123456", b"1234567"))
+    ending = "/evm/1337"
+    origin = "a" * (MAX_LABEL_BYTES - len(ending)) + ending
+    for longest, read in ((origin, True), ("a" + origin, False)):
+        data = note_of([longest.encode(), *TEXT[1:]], SIGNED)
+        monkeypatch.setattr(witness_note, "MAX_NOTE_BYTES", len(data))
+        if read:
+            assert WitnessNote.decode(data).checkpoint.origin == origin
+        else:
+            with pytest.raises(MalformedError, match="origin"):
+                WitnessNote.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "what"),
+    [
+        (1, b"-1", "note: block number"),
+        (2, b"x", "note: block hash"),
+        (3, b"x", "note: state root"),
+        (4, b"x", "note: block time"),
+        (5, b"\xe2\x80\x94 w0.example x", "note: signature"),
+    ],
+)
+def test_the_line_that_cannot_be_read_is_named(place, line, what):
+    lines = [*TEXT, SIGNED[0]]
+    lines[place] = line
+    with pytest.raises(MalformedError) as refused:
+        WitnessNote.decode(note_of(lines[:5], lines[5:]))
+    assert refused.value.what == what
+
+
+@pytest.mark.parametrize(("place", "greatest"), [(1, 2**64 - 1), (4, 2**40 - 1)])
+def test_the_greatest_numbers_of_a_note_are_read_and_not_one_more(place, greatest):
+    lines = list(TEXT)
+    lines[place] = b"%d" % greatest
+    assert WitnessNote.decode(note_of(lines, SIGNED)).encode() == note_of(lines, SIGNED)
+    lines[place] = b"%d" % (greatest + 1)
+    with pytest.raises(MalformedError):
+        WitnessNote.decode(note_of(lines, SIGNED))
+
+
+def test_all_witnesses_may_be_the_threshold():
+    assert verify_note(FIVE.note(POINT, range(5), time_s=NOW_S), FIVE.trust(5)).checkpoint == POINT
