@@ -81,7 +81,8 @@ class StoreMemory:
         if floor != self._store.floor():
             newest = self._signed_roots()[-1]
             with self._store.change() as change:
-                change.add_trust_root(_version(newest), newest)
+                if _version(newest) > 1:  # older than the first is no image's
+                    change.add_trust_root(_version(newest), newest)
                 change.raise_floor(floor)
 
     def revocations(self) -> Mapping[bytes, Revocation]:

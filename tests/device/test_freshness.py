@@ -198,6 +198,15 @@ def test_a_ledger_that_a_newer_root_named_is_not_held_to_the_images_floor(memory
     assert memory.floor() == moved
 
 
+def test_a_first_root_that_people_put_in_the_place_of_another_is_what_counts(tmp_path):
+    staging, other = Repository().factory_root, Repository(seed=2).factory_root
+    with Store(tmp_path / "state.db", steps=DurableSteps()) as store:
+        StoreMemory(store, factory_root=staging).keep_floor(
+            LedgerFloor(120, b"h" * 32, GENESIS_TIME, 1, floor_scope(staging))
+        )
+        assert StoreMemory(store, factory_root=other).held().trust_root == other
+
+
 def image_device(path, **image):
     lines = "\n".join(f"{key} = {value}" for key, value in image.items())
     return SimDevice.make(path, extra=f"[image]\n{lines}")
