@@ -71,7 +71,7 @@ def open_node(settings: Settings, *, state: Path | None, unlocked: bool, load: P
         if settings.sealed is False if known is None else not known.validators:
             sealer: Sealer | NoSeals = _no_seals(settings)
         else:
-            keys = _keys(settings, state) if load is None else _loaded_keys(store, state)
+            keys = _keys(settings, store, state) if load is None else _loaded_keys(store, state)
             sealer = Sealer(keys, round_jitter=settings.round_jitter)
         genesis = _new_genesis(settings, sealer) if known is None else known
         _compare(settings, genesis)
@@ -178,11 +178,16 @@ def _no_seals(settings: Settings) -> NoSeals:
     return NoSeals()
 
 
-def _keys(settings: Settings, state: Path | None) -> tuple[bytes, ...]:
+def _keys(settings: Settings, store: Store, state: Path | None) -> tuple[bytes, ...]:
     count = DEFAULT_VALIDATORS if settings.validators is None else settings.validators
     if state is None:
         return new_keys(count, seed=settings.seed)
     path = state / KEYS_NAME
+    if not path.exists() and store.head is not None:
+        raise StateError(
+            f"the state has a chain, but not its validators' keys: {path} is missing",
+            hint="put the file back, or serve the chain without sealing: fwledger-chain follow",
+        )
     if not path.exists():
         write_keys(path, new_keys(count, seed=settings.seed))
     return read_keys(path)

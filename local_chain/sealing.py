@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey
@@ -149,13 +150,18 @@ def new_keys(count: int, *, seed: str | None = None) -> tuple[bytes, ...]:
 
 
 def write_keys(path: Path, keys: Sequence[bytes]) -> None:
-    """Write a key file that only its owner can read; an existing file is never replaced."""
+    """Write a key file that only its owner can read, whole or not at all; an existing file is never
+    replaced. StateError when it cannot be written.
+    """
     document = {"schema": KEYS_SCHEMA, "keys": [key.hex() for key in keys]}
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as file:  # with mode 0600
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(file.name, path)
+    except OSError as error:
+        raise StateError(f"cannot write the validators' keys to {path}: {error.strerror}") from error
 
 
 def read_keys(path: Path) -> tuple[bytes, ...]:
@@ -169,4 +175,6 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         raise StateError(f"{path}: not a validator key file: {error}") from error
     if any(len(key) != 32 for key in keys):
         raise StateError(f"{path}: expected keys of 32 bytes")
+    if not all(0 < int.from_bytes(key, "big") < SECP256K1_N for key in keys):
+        raise StateError(f"{path}: expected keys of secp256k1, got a number that is none")
     return keys
