@@ -16,7 +16,8 @@ class Forecast:
     """Where it is heading. Times are Unix seconds, None where nothing can be said.
 
     `complete_at` is when the last will have confirmed or failed, at the pace so far; `failures_to_halt` is
-    how many counted failures in a row would trip the breaker now, None where it is off.
+    how many counted failures in a row would trip the breaker now, None where it is off or where fewer devices
+    are left that may vote.
     """
 
     all_reached_at: int | None
@@ -25,9 +26,10 @@ class Forecast:
 
 
 def forecast(
-    word: ChannelWord, tally: Tally, *, now_s: int, decided: int, reached: int, devices: int
+    word: ChannelWord, tally: Tally, *, now_s: int, decided: int, reached: int, devices: int, left: int
 ) -> Forecast:
-    """Where a rollout is heading: of its `devices` it reached so many, of whom `decided` confirmed or failed.
+    """Where a rollout is heading: of its `devices` it reached so many, of whom `decided` confirmed or failed;
+    `left` have not voted yet.
 
     The curve says when the last are reached. They take as long then as others did: since the curve passed the
     share that has decided by now, or at the pace so far while that is still the first share.
@@ -49,7 +51,10 @@ def forecast(
             complete_at = max(end + now_s - passed, now_s)
         else:
             complete_at = all_at + (reached - decided) * (now_s - word.published_at) // decided
-    return Forecast(all_at, complete_at, None if word.halted else failures_to_halt(word, tally))
+    more = None if word.halted else failures_to_halt(word, tally)
+    if more is not None and more > left:
+        more = None
+    return Forecast(all_at, complete_at, more)
 
 
 def failures_to_halt(word: ChannelWord, tally: Tally) -> int | None:

@@ -30,6 +30,8 @@ _KIND_AT, _TIME_AT, _RELEASE_AT, _VOTED_AT = 32, 40, 80, 144
 
 # A device whose factory image it is runs it, too.
 _DONE = frozenset({EventKind.BASELINE, EventKind.CONFIRMED})
+# What closes a vote (ledger.md, Votes).
+_VOTES = frozenset({EventKind.CONFIRMED, EventKind.REVERTED, EventKind.FAILED})
 _BAD = frozenset({EventKind.REJECTED, EventKind.REVERTED, EventKind.FAILED, EventKind.UNREACHABLE})
 
 
@@ -164,6 +166,8 @@ class Watch:
             if one.kind in _BAD
         )
         confirmed = sum(one.kind in _DONE for one in said.values())
+        # A device votes once. Where its last word hides that it did, it counts as left: better one too many.
+        voted = sum(one.counted and one.kind in _VOTES for one in said.values())
         installed = len(said) - confirmed - len(bad)
         tally = Tally.decode(int(self.journal.contract.read("tally", release, published_at, block=newest)))
         decided = confirmed + len(bad)
@@ -193,7 +197,13 @@ class Watch:
             failures=bad,
             tally=tally,
             forecast=forecast(
-                word, tally, now_s=now_s, decided=decided, reached=len(reached), devices=len(mine)
+                word,
+                tally,
+                now_s=now_s,
+                decided=decided,
+                reached=len(reached),
+                devices=len(mine),
+                left=len(mine) - voted,
             ),
         )
 

@@ -100,7 +100,11 @@ def _tell(app: App, found: Snapshot, known: set[Failure]) -> None:
             told.append(f"all reached by {utc(forecast.all_reached_at)}")
         if forecast.complete_at is not None:
             told.append(f"complete about {utc(forecast.complete_at)}")
-        if forecast.failures_to_halt is not None:
+        if forecast.failures_to_halt == 1:
+            told.append("1 more failure halts it")
+        elif forecast.failures_to_halt is not None:
             told.append(f"{forecast.failures_to_halt} more failures in a row halt it")
+        elif found.word.halt_bps:
+            told.append("too few devices are left for the breaker to halt it")
         if told:
             click.echo(f"  forecast: {'; '.join(told)}")

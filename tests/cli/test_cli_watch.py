@@ -61,16 +61,25 @@ def test_a_breaker_that_cannot_trip_is_none(halt_bps: int) -> None:
 
 
 def test_the_forecast_is_the_curves_end_and_the_time_that_devices_take() -> None:
-    early = forecast(WORD, tally(0, 0), now_s=NOW, decided=0, reached=100, devices=1000)
+    early = forecast(WORD, tally(0, 0), now_s=NOW, decided=0, reached=100, devices=1000, left=1000)
     assert (early.all_reached_at, early.complete_at) == (NOW - 1000 + 5 * 3600, None)
-    slow = forecast(WORD, tally(10, 0), now_s=NOW, decided=10, reached=1000, devices=10_000)
+    slow = forecast(WORD, tally(10, 0), now_s=NOW, decided=10, reached=1000, devices=10_000, left=10_000)
     assert slow.complete_at == slow.all_reached_at + 99_000
-    canary = forecast(WORD, tally(100, 0), now_s=NOW, decided=100, reached=100, devices=1000)
+    canary = forecast(WORD, tally(100, 0), now_s=NOW, decided=100, reached=100, devices=1000, left=1000)
     assert canary.complete_at == canary.all_reached_at
     halted = forecast(
-        replace(WORD, halted=True), tally(10, 0), now_s=NOW, decided=10, reached=100, devices=1000
+        replace(WORD, halted=True), tally(10, 0), now_s=NOW, decided=10, reached=100, devices=1000, left=1000
     )
     assert (halted.all_reached_at, halted.complete_at, halted.failures_to_halt) == (None, None, None)
+
+
+@pytest.mark.parametrize(("devices", "more"), [(3, None), (9, None), (10, 4), (1000, 4)])
+def test_more_failures_than_devices_are_left_are_no_forecast(devices: int, more: int | None) -> None:
+    """Six of ten have confirmed: it takes four more reports, of as many devices."""
+    found = forecast(
+        WORD, tally(6, 0), now_s=NOW, decided=6, reached=devices, devices=devices, left=devices - 6
+    )
+    assert found.failures_to_halt == more
 
 
 @pytest.mark.parametrize("lag_s", [300, 1_800, 5_400])
@@ -81,7 +90,9 @@ def test_the_forecast_of_a_fleet_that_takes_a_while_comes_true(lag_s: int, hour:
     now = begun + hour * 3600
     reached = sum(cohort < share_bps(WORD, now) for cohort in fleet)
     decided = sum(cohort < share_bps(WORD, now - lag_s) for cohort in fleet) if now - lag_s >= begun else 0
-    found = forecast(WORD, tally(decided, 0), now_s=now, decided=decided, reached=reached, devices=1000)
+    found = forecast(
+        WORD, tally(decided, 0), now_s=now, decided=decided, reached=reached, devices=1000, left=1000
+    )
     truth = begun + 5 * 3600 + lag_s
     if decided == 1000:
         assert found.complete_at == now
@@ -132,7 +143,7 @@ def look(maker: Manufacturer, *line: str) -> Any:
 def test_each_device_is_one_of_installed_confirmed_failed_or_silent(
     maker: Manufacturer, fleet: Fleet
 ) -> None:
-    release = published(maker, "1.0.0", 1)
+    release = published(maker, "1.0.0", 1, "--min-reports", "2")
     before = look(maker, "--channel", "stable")
     assert (before["course"], before["devices"], before["reached"], before["silent"]) == ("running", 3, 3, 3)
     fleet.say(release, d0="INSTALLED", d1="INSTALLED")
@@ -142,11 +153,11 @@ def test_each_device_is_one_of_installed_confirmed_failed_or_silent(
     assert [one["device"] for one in now["failures"]] == [checksum_address(fleet.twins[1].address)]
     assert now["failures"][0]["counted"]
     assert now["votes"] == {"installed": 2, "confirmed": 0, "failed": 1}
-    assert now["forecast"]["failures_to_halt"] == 299
+    assert now["forecast"]["failures_to_halt"] == 1
     told = maker.run("release", "watch", release, "--once").out
     assert "3 of 3 devices; 1 installed, 0 confirmed, 1 failed, 1 silent" in told
     assert f"{checksum_address(fleet.twins[1].address)}  failed at" in told
-    assert "299 more failures in a row halt it" in told
+    assert "1 more failure halts it" in told
 
 
 def test_it_is_live_and_ends_with_0_when_every_device_has_spoken(maker: Manufacturer, fleet: Fleet) -> None:
