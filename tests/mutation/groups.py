@@ -79,6 +79,7 @@ GROUPS = (
                 "attacks_witnesses",
                 "policy",
                 "steps",
+                "refusals",
             )
         ),
     ),

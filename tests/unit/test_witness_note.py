@@ -460,3 +460,9 @@ def test_the_greatest_numbers_of_a_note_are_read_and_not_one_more(place, greates
 
 def test_all_witnesses_may_be_the_threshold():
     assert verify_note(FIVE.note(POINT, range(5), time_s=NOW_S), FIVE.trust(5)).checkpoint == POINT
+
+
+def test_lines_of_a_text_end_with_a_newline_and_nothing_else():
+    for between in (b" ", b"\r", b"\t"):
+        with pytest.raises(MalformedError, match="five lines"):
+            WitnessNote.decode(GOOD.replace(b"\n", between, 1))
