@@ -18,6 +18,7 @@ Written by `fwledger-chain methods` from the table of methods; `tests/chain/test
 HTTP (POST) and WebSocket (text or binary frames) on one port, one request or a batch of at most
 {dispatch.MAX_BATCH}. A parameter in brackets may be left out or be `null`. A *block* is a height, a hash,
 one of `latest`, `pending`, `safe`, `finalized`, `earliest`, or EIP-1898's object; every block is final.
+On a network address what a request or a batch runs is ended after {dispatch.MAX_EXECUTION_S:g} seconds.
 *Loopback* methods answer only on a node that listens on the machine itself, *socket* methods over WebSocket.
 
 | code | when |

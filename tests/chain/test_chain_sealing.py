@@ -117,7 +117,7 @@ def test_a_key_file_is_its_owners_alone_and_is_never_replaced(tmp_path: Path) ->
     write_keys(path, keys)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_keys(path) == keys
-    with pytest.raises(FileExistsError):
+    with pytest.raises(StateError, match="File exists"):
         write_keys(path, new_keys(4))
 
 
