@@ -62,6 +62,9 @@ class Scripted:
     def operation(self, _total_s):
         return contextlib.nullcontext()
 
+    def may_go_on(self):
+        return True
+
     def abandon(self):
         pass
 

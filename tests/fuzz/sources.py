@@ -71,6 +71,9 @@ class _Script:
     def operation(self, _total_s: float) -> nullcontext[None]:
         return nullcontext()
 
+    def may_go_on(self) -> bool:
+        return True
+
     def abandon(self) -> None:
         """Nothing is in flight."""
 
