@@ -57,6 +57,7 @@ with LocalChain(Settings(sealed=False)) as chain:  # settings as the options of 
 
     from web3 import Web3
     from local_chain.web3_provider import LocalChainProvider
+
     Web3(LocalChainProvider(chain)).eth.get_block("latest")
 ```
 

@@ -41,7 +41,9 @@ def usd(gas: int, gwei: float) -> str:
 
 def blocks(gas: int) -> str:
     """The room that it takes in blocks of a chain of one's own."""
-    return f"{gas / BLOCK_GAS:,.1f} blocks" if gas >= BLOCK_GAS else f"{100 * gas / BLOCK_GAS:.2f} % of a block"
+    return (
+        f"{gas / BLOCK_GAS:,.1f} blocks" if gas >= BLOCK_GAS else f"{100 * gas / BLOCK_GAS:.2f} % of a block"
+    )
 
 
 def row(what: str, gas: int) -> str:
