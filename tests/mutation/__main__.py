@@ -143,7 +143,7 @@ def _judge(group: Group, asked: argparse.Namespace) -> None:
     work = WORK / group.name
     stats = json.loads((work / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
     reach = stats["tests_by_mangled_function_name"]
-    places: list[tuple[float, str, list[str]]] = []
+    places: list[tuple[int, str, list[str]]] = []
     for module in group.modules:
         meta = _meta(work, module)
         known = meta["exit_code_by_key"]
@@ -156,9 +156,9 @@ def _judge(group: Group, asked: argparse.Namespace) -> None:
             elif (
                 (known[name] not in {None, KILLED}) if asked.again else _wanting(known[name], name in sample)
             ):
-                places.append((place / len(order), name, tests))
+                places.append((place, name, tests))
         _write_meta(work, module, meta)
-    # All modules advance together, so that a stopped run has the same share of each.
+    # All modules advance together, so that a stopped run has tried as many of each.
     plan = [(name, tests) for _, name, tests in sorted(places)]
     if not plan:
         return

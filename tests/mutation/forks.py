@@ -68,6 +68,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         if code == KILLED:
             place = int.from_bytes(places[_PLACE_BYTES * index : _PLACE_BYTES * (index + 1)], "big")
             killers[_function(mutant)][names[place]] += 1
+            killers[_module(mutant)][names[place]] += 1
         if code in {LIVED, KILLED}:
             codes[mutant] = code
         elif code in _LIMITS | _CRASHES:
@@ -81,8 +82,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             wait()
         if time.time() > deadline_s:
             break
-        # What killed another mutant of this function comes first, then the quickest: any order gives the same.
-        names = sorted(reach, key=lambda name: (-killers[_function(mutant)][name], cpu_s[name]))
+        # First what killed other mutants of this function, or of its module, then the quickest: any order gives
+        # the same verdict.
+        near, far = killers[_function(mutant)], killers[_module(mutant)]
+        names = sorted(reach, key=lambda name: (-near[name], -far[name], cpu_s[name]))
         pid = os.fork()
         if pid == 0:
             limit_s = _LEAST_CPU_S + int(_TIMES_CPU * sum(cpu_s[name] for name in names))
@@ -96,6 +99,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
 
 def _function(mutant: str) -> str:
     return mutant.partition("__mutmut_")[0]
+
+
+def _module(mutant: str) -> str:
+    return _function(mutant).rpartition(".")[0]
 
 
 def _unchanged(items: Sequence[pytest.Item], plan: Path) -> dict[str, float]:

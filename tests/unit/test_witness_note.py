@@ -16,6 +16,7 @@ from ledger_protocol.errors import (
     ProtocolError,
     QuorumError,
     SignatureError,
+    TrustRootError,
 )
 from ledger_protocol.keccak import keccak256
 from ledger_protocol.ledger import qbft, rlp, witness_note
@@ -27,11 +28,14 @@ from ledger_protocol.ledger.witness_note import (
     join_notes,
     noted_hash,
     sign_note,
+    signer_times,
     verify_note,
     witness_key,
 )
 from ledger_protocol.limits import MAX_LABEL_BYTES, MAX_TIME_S, MAX_U64
+from ledger_protocol.release import witness_key as witness_key_module
 from ledger_protocol.release.witness_key import WitnessKey
+from tests.protocol_makers import vkey as made_vkey
 from tests.sim.validators import Validators, header_fields
 from tests.sim.witnesses import Witnesses
 
@@ -466,3 +470,43 @@ def test_lines_of_a_text_end_with_a_newline_and_nothing_else():
     for between in (b" ", b"\r", b"\t"):
         with pytest.raises(MalformedError, match="five lines"):
             WitnessNote.decode(GOOD.replace(b"\n", between, 1))
+
+
+def test_as_many_signatures_are_joined_as_there_is_room_for_and_not_one_fewer():
+    many, notes = long_named(200)
+    held = len(WitnessNote.decode(join_notes(notes, many.trust(17))).signatures)
+    one_more = held + 1
+    assert len(WitnessNote.decode(join_notes(notes, many.trust(held))).signatures) == held
+    # Down from an odd number and from an even one: no count is stepped over.
+    assert len(WitnessNote.decode(join_notes(notes[1:], many.trust(17))).signatures) == held
+    with pytest.raises(QuorumError, match=f"room for {one_more} signatures"):
+        join_notes(notes, many.trust(one_more))
+
+
+def test_a_threshold_that_no_note_could_reach_is_a_fault_of_the_trust_root():
+    with pytest.raises(QuorumError) as refused:
+        verify_note(GOOD, replace(TRUST, threshold=6))
+    assert refused.value.what == "trust root: witnesses"
+
+
+def test_a_key_under_two_names_counts_with_the_newest_time_of_both():
+    point = WitnessKey.parse(FIVE.vkeys[0]).point
+    newer = sign_note(POINT, FIVE.keys[0], name="a.example", time_s=NOW_S).signatures
+    older = sign_note(POINT, FIVE.keys[0], name="b.example", time_s=NOW_S - 50).signatures
+    keys = [WitnessKey("a.example", point), WitnessKey("b.example", point)]
+    assert signer_times(WitnessNote(POINT, newer + older), keys) == {point: NOW_S}
+    assert signer_times(WitnessNote(POINT, older + newer), keys) == {point: NOW_S}
+
+
+def test_a_vkey_is_read_up_to_a_limit_and_not_one_character_more(monkeypatch):
+    good = FIVE.vkeys[0]
+    monkeypatch.setattr(witness_key_module, "MAX_VKEY_BYTES", len(good))
+    assert WitnessKey.parse(good).vkey == good
+    monkeypatch.setattr(witness_key_module, "MAX_VKEY_BYTES", len(good) - 1)
+    with pytest.raises(TrustRootError, match="base64"):
+        WitnessKey.parse(good)
+
+
+def test_a_vkey_of_another_type_is_refused_by_its_type():
+    with pytest.raises(TrustRootError, match="type ff evm-checkpoint/v1"):
+        WitnessKey.parse(made_vkey("w.example", kind=b"\x01evm-checkpoint/v1"))
