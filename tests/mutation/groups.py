@@ -80,6 +80,7 @@ GROUPS = (
                 "policy",
                 "steps",
                 "refusals",
+                "verifier_edges",
             )
         ),
     ),

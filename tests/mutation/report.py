@@ -15,9 +15,9 @@ BAR = 0.90  # of the mutants of each module that were tried
 _HEAD = """# Mutation testing
 
 `make mutate` changes the code that decides what a device believes, one place at a time, and runs the tests that should
-notice. This page is what it wrote last; the reasons are kept in `tests/mutation/survivors.toml`. All of it takes three
-hours or so on two quiet cores. `python -m tests.mutation --share 0.3 --minutes 20` tries less, `--go-on` then more, and
-`--report-only` writes this page again.
+notice. This page is what it wrote last; the reasons are kept in `tests/mutation/survivors.toml`. All of it takes
+about an hour on two quiet cores, and many hours beside other work. `python -m tests.mutation --share 0.3 --minutes 20`
+tries less, `--go-on` then more, and `--report-only` writes this page again.
 
 Not changed: text that only people read (what an error says, expected and got), decorated functions, constants and
 types at the top of a module: see [the decision](decisions/mutation-testing.md). The same tests first run with nothing
