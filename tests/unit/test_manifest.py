@@ -285,3 +285,13 @@ def test_the_reference_implementation_reads_the_manifest():
 @pytest.mark.parametrize("version", ["2.0.0~rc1+build:7", "V1", "2024-06-01", "v" * 64])
 def test_a_version_may_look_as_those_of_debian_and_semver_do(version):
     assert decode_with("version", value=version).version == version
+
+
+@pytest.mark.parametrize("path", [("sequence",), (*COMPONENT, "size"), (*DELTA, "size")])
+def test_one_is_a_sequence_and_a_size(path):
+    assert decode_with(*path, value=1)
+
+
+def test_a_compatible_may_be_as_long_as_a_label():
+    longest = "a,b" + "c" * 253
+    assert decode_with("compatible", value=longest).compatible == longest

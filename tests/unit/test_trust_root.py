@@ -704,3 +704,27 @@ def test_more_witnesses_than_a_root_may_hold_in_bytes_are_refused(monkeypatch):
     monkeypatch.setattr(limits, "MAX_TRUST_ROOT_BYTES", 100)
     with pytest.raises(LimitError):
         check_witness_trust(trust_root().headers.witnesses)
+
+
+def test_there_is_no_version_0_even_with_a_previous():
+    with pytest.raises(ProtocolError):
+        TrustRoot.decode(edge(("version",), 0, version=2, previous=FIRST_CID))
+
+
+def test_there_is_no_chain_0():
+    with pytest.raises(ProtocolError) as refused:
+        TrustRoot.decode(edge(("ledger", "chain_id"), 0, **ON_CHAIN_1))
+    assert "chain_id" in refused.value.what
+
+
+def test_one_validator_is_a_list_of_validators():
+    one = trust_root(headers=HeaderTrust(replace(trust_root().headers.qbft, min_validators=1), None, "any"))
+    document = edge(("headers", "qbft", "validators"), VALIDATORS[:1], headers=one.headers)
+    assert len(TrustRoot.decode(document).headers.qbft.validators) == 1
+
+
+def test_an_origin_may_be_as_long_as_a_label():
+    ending = "/evm/1337"
+    origin = "a" * (limits.MAX_LABEL_BYTES - len(ending)) + ending
+    document = edge(("headers", "witnesses", "origin"), origin)
+    assert TrustRoot.decode(document).headers.witnesses.origin == origin
