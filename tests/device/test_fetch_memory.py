@@ -29,7 +29,7 @@ SCRIPT = """
 import hashlib, json, re, sys
 from device_verifier.fetcher import fetch_image
 from device_verifier.inquiry import consult
-from device_verifier.sources import bundle, directory, relay, rpc, slot
+from device_verifier.sources import bundle, directory, relay, rpc, witnesses
 from device_verifier.sources.gateway import GatewayBlocks
 from ledger_protocol.content.cid import Cid
 from ledger_protocol.release.manifest import Component
