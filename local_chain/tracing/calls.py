@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from local_chain.calls import revert_reason
 from local_chain.rpc.quantities import Json, hex_data, hex_quantity
+from local_chain.watching import Frame, FrameEnd
 
 if TYPE_CHECKING:
     from local_chain.receipts import Log
     from local_chain.replay import Replayed
     from local_chain.tracing.budget import TraceBudget
-    from local_chain.watching import Frame, FrameEnd, Machine, Step
+    from local_chain.watching import Machine, Step
 
 
 _CALL_BYTES = 400  # a call or a log without its data
@@ -66,28 +67,27 @@ class CallTracer:
 
     def result(self, replayed: Replayed) -> Json:
         """The tree, once the transaction has ended; its outermost call counts the transaction's own gas."""
-        transaction, outcome = replayed.transaction, replayed.outcome
-        view: dict[str, Json] = {
-            "from": hex_data(transaction.sender),
-            "gas": hex_quantity(transaction.gas),
-            "gasUsed": hex_quantity(outcome.gas_used),
-            "to": hex_data(replayed.recipient),
-            "input": hex_data(transaction.data),
-        }
-        failed = outcome.error is not None
-        view |= _ending(outcome.output, outcome.error, reverted=outcome.reverted)
-        top = self._top
-        if top is not None and not self._options.only_top:
-            view |= self._inside(top)
-        elif top is not None:
-            view |= self._logged(top)
-        kind = "CREATE" if transaction.to is None else "CALL"
-        if failed and kind == "CREATE":
-            del view["to"]
-        return view | {"value": hex_quantity(transaction.value), "type": kind}
+        transaction, outcome, top = replayed.transaction, replayed.outcome, self._top
+        frame = Frame(
+            kind="CREATE" if transaction.to is None else "CALL",
+            sender=transaction.sender,
+            to=replayed.recipient,
+            value=transaction.value,
+            gas=transaction.gas,
+            data=transaction.data,
+        )
+        end = FrameEnd(outcome.gas_used, outcome.output, outcome.error, reverted=outcome.reverted)
+        inside: dict[str, Json] = {}
+        if top is not None:
+            inside = self._logged(top) if self._options.only_top else self._inside(top)
+        return _call_json(frame, end, inside)
 
     def _inside(self, node: _Node) -> dict[str, Json]:
-        view = {"calls": [self._view(call) for call in node.calls]} if node.calls else {}
+        view = (
+            {"calls": [_call_json(call.frame, call.end, self._inside(call)) for call in node.calls]}
+            if node.calls
+            else {}
+        )
         return view | self._logged(node)
 
     def _logged(self, node: _Node) -> dict[str, Json]:
@@ -106,24 +106,6 @@ class CallTracer:
             ]
         }
 
-    def _view(self, node: _Node) -> dict[str, Json]:
-        frame, end = node.frame, node.end
-        view: dict[str, Json] = {
-            "from": hex_data(frame.sender),
-            "gas": hex_quantity(frame.gas),
-            "gasUsed": hex_quantity(0 if end is None else end.gas_used),
-            "to": hex_data(frame.to),
-            "input": hex_data(frame.data),
-        }
-        if end is not None:
-            view |= _ending(end.output, end.error, reverted=end.reverted)
-            if end.error is not None and frame.kind in ("CREATE", "CREATE2"):
-                del view["to"]
-        view |= self._inside(node)
-        if frame.kind != "STATICCALL":
-            view["value"] = hex_quantity(frame.value)
-        return view | {"type": frame.kind}
-
 
 class _Node:
     def __init__(self, frame: Frame) -> None:
@@ -137,6 +119,25 @@ class _Node:
         self.logs.clear()
         for call in self.calls:
             call.forget_logs()
+
+
+def _call_json(frame: Frame, end: FrameEnd | None, inside: dict[str, Json]) -> dict[str, Json]:
+    """A call in the order of geth's fields, with what it called and logged."""
+    view: dict[str, Json] = {
+        "from": hex_data(frame.sender),
+        "gas": hex_quantity(frame.gas),
+        "gasUsed": hex_quantity(0 if end is None else end.gas_used),
+        "to": hex_data(frame.to),
+        "input": hex_data(frame.data),
+    }
+    if end is not None:
+        view |= _ending(end.output, end.error, reverted=end.reverted)
+        if end.error is not None and frame.kind in ("CREATE", "CREATE2"):
+            del view["to"]
+    view |= inside
+    if frame.kind != "STATICCALL":
+        view["value"] = hex_quantity(frame.value)
+    return view | {"type": frame.kind}
 
 
 def _ending(output: bytes, error: str | None, *, reverted: bool) -> dict[str, Json]:
